@@ -1,0 +1,1 @@
+"""Pages: they paint view models and forward clicks."""

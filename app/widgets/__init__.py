@@ -1,0 +1,1 @@
+"""Reusable parts: theme, plots, heatmap, forms."""

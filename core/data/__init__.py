@@ -1,0 +1,1 @@
+"""Datasets: recognising formats, reading items, rendering prompts."""

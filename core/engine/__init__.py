@@ -1,0 +1,1 @@
+"""Executes a recipe: runner, worker process, recorder."""

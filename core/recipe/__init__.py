@@ -1,0 +1,1 @@
+"""The declared graph of stages: specs, validation, files, plan."""

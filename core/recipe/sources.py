@@ -1,0 +1,92 @@
+"""Where models, data and tasks come from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from core.recipe.field import Spec, about
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class ModelSource(Spec):
+    """Where the base model comes from: exactly one of name, folder, hub, gguf."""
+
+    name: str | None = about("A model that ships with an installed package.", default=None)
+    folder: str | None = about("A folder with config.json and safetensors weights.", default=None)
+    hub: str | None = about("A Hugging Face hub id, owner/name.", default=None)
+    gguf: str | None = about("A GGUF file; converted once to safetensors.", default=None)
+    revision: str = about("Branch, tag or commit of the hub repository.", default="main")
+    dtype: Dtype = about(
+        "Compute precision; auto takes bfloat16 where the device is fast in it, float32 on a CPU.",
+        default="auto",
+        paper="bfloat16",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ModelSource:
+        given = [key for key in ("name", "folder", "hub", "gguf") if getattr(self, key)]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of name, folder, hub, gguf (given: {', '.join(given) or 'none'})"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """The name, path or id by which a person knows the model."""
+        return self.name or self.folder or self.hub or self.gguf or ""
+
+
+class DatasetSource(Spec):
+    """Where examples come from: a file, a `datasets` folder, or a hub dataset; exactly one of file, hub."""
+
+    file: str | None = about(
+        "A JSONL, CSV or Parquet file, or a folder written by datasets.", default=None
+    )
+    hub: str | None = about("A Hugging Face dataset id, owner/name.", default=None)
+    revision: str = about("Branch, tag or commit of the hub dataset.", default="main")
+    config: str | None = about("Configuration of the hub dataset.", default=None)
+    split: str | None = about("Split of the hub dataset or of a folder of splits.", default=None)
+    format: Literal["auto", "sciknoweval", "tooluse", "mmlu", "messages", "columns"] = about(
+        "How rows are read; auto recognises the format by its content.", default="auto"
+    )
+    columns: dict[str, str] = about(
+        "For format columns: which column is prompt, demonstration, answer, choices, system, subject.",
+        default={},
+    )
+    limit: int | None = about("Use only the first N items.", default=None, ge=1, unit="items")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> DatasetSource:
+        if bool(self.file) == bool(self.hub):
+            raise ValueError("give exactly one of file, hub")
+        return self
+
+
+class Task(Spec):
+    """One evaluation task: a scorer, its dataset, and everything that makes up its protocol."""
+
+    scorer: Literal["tooluse_official_v1", "science_exact_v1", "multiple_choice_v1"] = about(
+        "How an answer is judged."
+    )
+    dataset: str = about("Name of the dataset with the evaluation items.")
+    limit: int | None = about("Score only the first N items.", default=None, ge=1, unit="items")
+    max_new_tokens: int = about(
+        "Longest generated answer; greedy decoding.",
+        default=1024,
+        ge=1,
+        le=32768,
+        unit="tokens",
+        paper="1024 tooluse, 2048 science",
+    )
+    num_fewshot: int = about(
+        "Worked examples shown before a multiple-choice question.",
+        default=0,
+        ge=0,
+        le=25,
+        paper="5, unclear",
+    )
+    batch_size: int = about("Items evaluated together.", default=8, ge=1, le=1024, unit="items")

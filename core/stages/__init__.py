@@ -1,0 +1,1 @@
+"""One module per kind of stage; the file name is the kind."""

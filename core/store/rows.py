@@ -1,0 +1,97 @@
+"""What the store hands out: frozen rows, plain data, nothing that reaches back to the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import Event, RunStatus
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One line of the run list. Times are seconds since the epoch, UTC.
+
+    Attributes:
+        last: newest value per series, keyed "stage/key".
+        scores: newest final accuracy (0-1), keyed "subject/task".
+        recovered_fraction: stage id -> task -> fraction or None; empty until the run is done.
+        loss: up to 64 values of the last training stage's loss, evenly thinned, for a sparkline.
+    """
+
+    uid: str
+    name: str
+    status: RunStatus
+    created: float
+    started: float | None
+    ended: float | None
+    heartbeat: float | None
+    pid: int | None
+    pid_started: float | None
+    seed: int
+    base: str
+    recipe_json: str
+    session: int
+    star: int
+    tags: tuple[str, ...]
+    notes: str
+    failure: str
+    failure_message: str
+    last: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    recovered_fraction: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    loss: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event with its place in the run's log."""
+
+    seq: int
+    t: float
+    event: Event
+
+
+@dataclass(frozen=True)
+class Points:
+    """One series in full: steps (int64), times (float64, seconds), values (float64); equal lengths."""
+
+    stage: str
+    key: str
+    steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A task's score on one checkpoint of one run, with everything that identifies it."""
+
+    run: str
+    subject: str
+    checkpoint: str | None
+    task: str
+    step: int | None
+    n: int
+    correct: int
+    protocol: str
+    scorer: str
+    dataset: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """A checkpoint known to the store; `path` is relative to the home folder."""
+
+    identity: str
+    parent: str | None
+    kind: str
+    path: str
+    bytes: int
+    step: int | None
+    final: bool
+    run: str
+    stage: str
