@@ -18,6 +18,7 @@ ENGINE_VERSION = "1"
 """Raised whenever a stage would make other weights from the same settings."""
 
 MANIFEST = "manifest.json"
+_FOLDER_DIGITS = 20  # of an identity; no two checkpoints of one home will ever share them
 Storage = Literal["full", "nf4", "adapter"]
 
 
@@ -55,6 +56,11 @@ def identity_of(parent: str | None, spec: Mapping[str, Any], inputs: Mapping[str
     payload = {"engine": ENGINE_VERSION, "parent": parent, "spec": spec, "inputs": inputs}
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_of(checkpoints: Path, identity: str) -> Path:
+    """Where the checkpoint of that identity lies, or will lie, among the `checkpoints` of a home."""
+    return checkpoints / identity[:_FOLDER_DIGITS]
 
 
 def write_manifest(checkpoint: Checkpoint) -> None:
