@@ -1,0 +1,362 @@
+"""The command line: everything here also works without a screen, and with `--json` for programs.
+
+Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 stopped. The engine comes in as a callable,
+so that listing runs never waits for torch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+from rich.console import Console
+
+from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
+from app.cli_result import result_of
+from app.viewmodels import words
+from app.viewmodels.presets import QUICKSTART
+from core.engine import control, liveness, spawn
+from core.errors import UserError
+from core.events import Event, RunStatus
+from core.recipe.files import load
+from core.recipe.spec import Recipe
+from core.recipe.validate import check_files
+from core.store.home import Home
+from core.store.rows import RunRow
+from core.store.store import Store
+
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
+EXIT: Mapping[RunStatus, int] = {"done": DONE, "stopped": STOPPED}
+WAIT_SECONDS = 0.2
+_PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+PLAIN_WIDTH = 140
+"""Columns of tables that are not written to a terminal."""
+
+
+class Execute(Protocol):
+    """Runs a queued run in this process; `core.engine.worker.execute`."""
+
+    def __call__(self, uid: str, home: Home, on_event: Callable[[Event], None]) -> RunStatus: ...
+
+
+Gui = Callable[[bool], int]
+"""Opens the window; the argument asks for workers inside the process. Returns the exit status."""
+
+
+@dataclass
+class _Options:
+    json: bool = False
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
+RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or its name.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
+]
+
+
+def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.Typer:
+    """The command line.
+
+    Args:
+        execute: runs a run in this process.
+        gui: opens the window.
+        has_display: whether a window can be opened here.
+    """
+    app = typer.Typer(
+        name="rekindle",
+        help="Recover degraded language models by self-distillation. Without a command: the window.",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    options = _Options()
+
+    @app.callback(invoke_without_command=True)
+    def start(
+        context: typer.Context,
+        json: Json = False,
+        in_process: Annotated[
+            bool,
+            typer.Option("--in-process", help="Run inside the window's process, for debugging."),
+        ] = False,
+        version: Annotated[
+            bool, typer.Option("--version", help="Show the version and exit.")
+        ] = False,
+    ) -> None:
+        options.json = json
+        if version:
+            _say_version(json)
+            raise typer.Exit
+        if context.invoked_subcommand is None:
+            raise typer.Exit(gui(in_process) if has_display() else _without_window(execute, json))
+
+    @app.command()
+    def run(
+        recipe: Annotated[Path, typer.Argument(help="A recipe file (YAML).")],
+        settings: Annotated[
+            list[str] | None,
+            typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
+        ] = None,
+        detach: Detach = False,
+        json: Json = False,
+    ) -> None:
+        """Run a recipe and wait for its end. Ctrl-C stops and saves; twice leaves at once."""
+        wants_json = json or options.json
+        home = Home.default()
+        uid = _queue(home, checked(recipe, settings or ()), wants_json)
+        raise typer.Exit(
+            _detach(home, uid, wants_json) if detach else _execute(execute, home, uid, wants_json)
+        )
+
+    @app.command()
+    def resume(name: RunName, detach: Detach = False, json: Json = False) -> None:
+        """Go on with a run that was stopped or interrupted, failed, or was never started."""
+        wants_json = json or options.json
+        home = Home.default()
+        with _store(home) as store:
+            row = store.find(name)
+            if row.status == "done":
+                raise UserError(
+                    f"The run {row.uid} is finished.", "Start its recipe again instead."
+                )
+        raise typer.Exit(
+            _detach(home, row.uid, wants_json)
+            if detach
+            else _execute(execute, home, row.uid, wants_json)
+        )
+
+    @app.command()
+    def runs(json: Json = False) -> None:
+        """List all runs, newest first."""
+        with _store(Home.default()) as store:
+            rows = store.runs()
+        if json or options.json:
+            for row in rows:
+                write_json({"type": "run", **_row_fields(row)})
+        else:
+            _console().print(run_table(rows) if rows else "No runs yet.")
+
+    @app.command("show")
+    def show_run(name: RunName, json: Json = False) -> None:
+        """Show a run: state, accuracies, CKA, checkpoints."""
+        with _store(Home.default()) as store:
+            row = store.find(name)
+            result = result_of(store, row.uid)
+            checkpoints = store.checkpoints(row.uid)
+        if json or options.json:
+            fields = {**_row_fields(row), **result.fields()}
+            fields["checkpoints"] = [it.__dict__ for it in checkpoints]
+            write_json({"type": "run", **fields})
+        else:
+            show(_console(), row, result, checkpoints)
+
+    @app.command()
+    def stop(
+        name: RunName,
+        discard: Annotated[
+            bool, typer.Option("--discard", help="Do not save what the current stage has trained.")
+        ] = False,
+        json: Json = False,
+    ) -> None:
+        """Ask a run to stop and wait until it has."""
+        home = Home.default()
+        with _store(home) as store:
+            row = store.find(name)
+            _stop(home, store, row, keep=not discard, json=json or options.json)
+
+    return app
+
+
+def main(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run the command line; a `UserError` becomes a sentence and exit status 2."""
+    try:
+        app(args=list(arguments), prog_name="python -m app")
+    except UserError as error:
+        if "--json" in arguments:
+            write_json({"type": "error", "message": error.message, "hint": error.hint})
+        else:
+            console = Console(stderr=True, highlight=False, soft_wrap=True)
+            console.print(error.message, style="bold red", markup=False)
+            if error.hint:
+                console.print(error.hint, markup=False)
+        return BAD_INPUT
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else DONE
+    return DONE
+
+
+def checked(path: Path, settings: Sequence[str]) -> Recipe:
+    """The recipe in a file, with every file that it names in its place.
+
+    Raises:
+        UserError: it cannot be used; all problems are named.
+    """
+    recipe = load(path, settings)
+    problems = check_files(recipe, Path.cwd())
+    if problems:
+        raise UserError(
+            f"{recipe.name} needs files that are not there:\n"
+            + "\n".join(f"  {problem.message}" for problem in problems),
+            "\n".join(dict.fromkeys(problem.hint for problem in problems)),
+        )
+    return recipe
+
+
+def _queue(home: Home, recipe: Recipe, json: bool) -> str:
+    with _store(home) as store:
+        uid = store.queue_run(
+            recipe.model_dump_json(by_alias=True),
+            name=recipe.name,
+            seed=recipe.seed,
+            base=recipe.base.label,
+        )
+    if json:
+        write_json({"type": "run_queued", "run": uid, "name": recipe.name})
+    else:
+        _console().print(f"Run {uid}: {recipe.name}", markup=False)
+    return uid
+
+
+def _execute(execute: Execute, home: Home, uid: str, json: bool) -> int:
+    """Run in this process, show what happens, and give the exit status."""
+    display = JsonLines() if json else Display(_console())
+    status: RunStatus = "stopped"
+    try:
+        with display:
+            status = execute(uid, home, display.on_event)
+    except KeyboardInterrupt:  # before the engine took over the signal
+        with _store(home) as store:
+            if store.run(uid).status == "queued":
+                store.set_status(uid, "stopped")
+    with Store.open(home.database, read_only=True) as store:
+        result = result_of(store, uid)
+    if json:
+        write_json({"type": "result", "run": uid, **result.fields()})
+    else:
+        console = _console()
+        console.print(result_table(result))
+        console.print(f"Run {uid}: {result.status_text}", markup=False)
+    return EXIT.get(status, FAILED)
+
+
+def _detach(home: Home, uid: str, json: bool) -> int:
+    process = spawn.start(uid, home)
+    process.returncode = 0  # ours no longer: the worker goes on by itself, and nobody waits for it
+    if json:
+        write_json({"type": "detached", "run": uid, "pid": process.pid})
+    else:
+        _console().print(
+            f"Started in the background (process {process.pid}). Look with: python -m app show {uid}",
+            markup=False,
+        )
+    return DONE
+
+
+def _stop(home: Home, store: Store, row: RunRow, *, keep: bool, json: bool) -> None:
+    if row.status == "queued":
+        store.set_status(row.uid, "stopped")
+    elif not liveness.is_live(row):
+        liveness.reconcile(store)
+        raise UserError(
+            f"The run {row.uid} is not running ({words.status(store.run(row.uid).status)}).",
+            f"Go on with it by: python -m app resume {row.uid}",
+        )
+    else:
+        control.request_stop(home, row.uid, keep)
+        if not json:
+            _console().print("Asked to stop; the step in progress is finished first.")
+        while liveness.is_live(row := store.run(row.uid)):
+            time.sleep(WAIT_SECONDS)
+        liveness.reconcile(store)
+    status = store.run(row.uid).status
+    if json:
+        write_json({"type": "stopped", "run": row.uid, "status": status})
+    else:
+        _console().print(f"Run {row.uid}: {words.status(status)}", markup=False)
+
+
+def _without_window(execute: Execute, json: bool) -> int:
+    """No screen: run the quickstart here, and say how to see more."""
+    try:
+        recipe = checked(QUICKSTART, ())
+    except UserError as error:
+        options = " ".join(
+            f"--set datasets.{name}.file=PATH" for name in _missing(load(QUICKSTART))
+        )
+        command = f"python -m app run {_short(QUICKSTART)} {options}"
+        raise UserError(
+            f"There is no display for the window, and the quickstart lacks its data.\n{error.message}",
+            f"Run it with your files:\n  {command}\n{_OPEN_ELSEWHERE}",
+        ) from error
+    if not json:
+        _console().print("There is no display for the window: running the quickstart here.")
+    home = Home.default()
+    status = _execute(execute, home, _queue(home, recipe, json), json)
+    if not json:
+        _console().print(_OPEN_ELSEWHERE, markup=False)
+    return status
+
+
+_OPEN_ELSEWHERE = (
+    "To open the window: start `python -m app` in a desktop session, or over `ssh -X`; "
+    "it shows the runs of this user."
+)
+
+
+def _missing(recipe: Recipe) -> list[str]:
+    return [
+        problem.path.split(".")[1]
+        for problem in check_files(recipe, Path.cwd())
+        if problem.path.startswith("datasets.")
+    ]
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _store(home: Home) -> Store:
+    home.create()
+    return Store.open(home.database)
+
+
+def _row_fields(row: RunRow) -> dict[str, object]:
+    """What a program wants to know of a run in a list."""
+    return {
+        "run": row.uid,
+        "name": row.name,
+        "status": row.status,
+        "failure": row.failure,
+        "created": row.created,
+        "started": row.started,
+        "ended": row.ended,
+        "seed": row.seed,
+        "base": row.base,
+        "tags": list(row.tags),
+        "scores": row.scores,
+        "recovered_fraction": row.recovered_fraction,
+    }
+
+
+def _console() -> Console:
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal)
+
+
+def _say_version(json: bool) -> None:
+    try:
+        version = metadata.version("rekindle")
+    except metadata.PackageNotFoundError:  # run from its folder, not installed
+        version = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    if json:
+        write_json({"type": "version", "version": version})
+    else:
+        _console().print(f"Rekindle {version}", markup=False)

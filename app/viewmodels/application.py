@@ -1,0 +1,378 @@
+"""The composition of the view models: what is running, what waits, what is open, and who may write.
+
+Reading and writing happen in two background threads; a run that is watched has a `RunThread` of its own.
+The window's thread only hands things on. Nothing is started before `begin`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.run_thread import Runner, Spawn
+from app.settings import Settings
+from app.viewmodels import words
+from app.viewmodels.background import Background
+from app.viewmodels.compare import CompareViewModel
+from app.viewmodels.new_run import NewRunViewModel
+from app.viewmodels.run import RunViewModel
+from app.viewmodels.runs import RunLister, RunListing, RunsModel
+from app.viewmodels.types import RunSummary
+from app.viewmodels.workers import Workers
+from core.engine import liveness, spawn
+from core.recipe.files import dump
+from core.recipe.spec import Recipe
+from core.store.home import Home
+from core.store.rows import RunRow
+from core.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 10
+"""How often runs that nobody watches are looked after for a worker that vanished."""
+KEPT_OPEN = 12
+"""Runs whose data stay in memory."""
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What one look at the database and the machine gives."""
+
+    listing: RunListing
+    status: tuple[str, str]
+    live: frozenset[str] = field(default_factory=frozenset)
+
+
+class Application(QObject):
+    """Everything the window can do.
+
+    Args:
+        home: where database, checkpoints and logs lie.
+        settings: preferences.
+        spawn: starts a worker process.
+        in_process: runs workers inside their thread instead (for debugging).
+    """
+
+    runsChanged = Signal()
+    runAdded = Signal(str)
+    message = Signal(str, str, str)  # level, text, hint
+    activeChanged = Signal()
+    statusLineChanged = Signal()
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        spawn: Spawn = spawn.start,
+        in_process: Runner | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.home = home
+        self.settings = settings
+        self._writer = Background(home.database, read_only=False, parent=self)
+        self._reader = Background(home.database, read_only=True, parent=self)
+        for background in (self._writer, self._reader):
+            background.failed.connect(self._failed)
+        self._reader.databaseChanged.connect(self.refresh)
+        self.runs = RunsModel(lambda job: self._write(job), self)
+        self.compare = CompareViewModel(self._reader.submit, self)
+        self.new_run = NewRunViewModel(self.start, self._offload, self)
+        self._lister = RunLister()
+        self._reading = self._read_again = False
+        self._listing = RunListing()
+        self._status_line = ("", "")
+        self._open: dict[str, RunViewModel] = {}  # the one opened last is the last one
+        self._workers = Workers(home, self._model, spawn, in_process, self)
+        self._workers.ended.connect(self._ended)
+        self._workers.failed.connect(self._failed)
+        self._workers.changed.connect(self.activeChanged)
+        self._begun = self._closed = False
+        self._reconcile = QTimer(self, interval=1000 * RECONCILE_SECONDS)
+        self._reconcile.timeout.connect(self._look_after)
+
+    def begin(self) -> None:
+        """Open the database and fill the list; call it once the window has been painted."""
+        if self._begun:
+            return
+        self._begun = True
+        self.home.create()
+        self._writer.start()
+        self._writer.submit(_open_books, self._opened)
+
+    def _opened(self, notices: tuple[str, ...]) -> None:
+        for notice in notices:
+            self.message.emit("warning", notice, "")
+        self._reader.start()
+        self._reconcile.start()
+
+    # runs
+
+    def start(self, recipe: Recipe) -> None:
+        """Queue a run and start it when its device is free; answers with `runAdded` or `message`."""
+
+        def queue(store: Store) -> str:
+            text = recipe.model_dump_json(by_alias=True)
+            return store.queue_run(text, name=recipe.name, seed=recipe.seed, base=recipe.base.label)
+
+        self._write(queue, lambda uid: self._queued(str(uid), recipe.device))
+
+    def _queued(self, uid: str, device: str) -> None:
+        self.new_run.start_answered()
+        self._workers.enqueue(uid, device)
+        self.runAdded.emit(uid)
+        self._start_waiting()
+
+    def resume(self, uid: str) -> None:
+        """Start the worker of a run that is not running; what is finished is not done again."""
+        row = self._row(uid)
+        if self._workers.is_watched(uid) or uid in self._workers.waiting:
+            self.message.emit("info", "This run is being started already.", "")
+        elif row is not None and liveness.is_live(row):
+            self.message.emit("info", "This run is running already.", "")
+        else:
+            self._workers.enqueue(uid, self.device(uid))
+            self._start_waiting()
+
+    def stop(self, uid: str, keep: bool) -> None:
+        """Ask a run to stop; one that waits leaves the queue."""
+        if self._workers.leave_queue(uid):
+            self._write(lambda store: _set_stopped(store, uid))
+            return
+        row = self._row(uid)
+        if not self._workers.is_watched(uid):
+            if row is None or not liveness.is_live(row):
+                self.message.emit("info", "This run is not running.", "")
+                return
+            self._workers.attach(uid, self.device(uid))
+        self._workers.stop(uid, keep)
+
+    def save_now(self, uid: str) -> None:
+        """Ask a running run for a checkpoint."""
+        if self._workers.save_now(uid):
+            self.message.emit("info", "The checkpoint is saved after the step in progress.", "")
+
+    def delete(self, uid: str) -> None:
+        """Delete a run with its log; its checkpoints stay. A running one is refused."""
+        row = self._row(uid)
+        if (row is not None and liveness.is_live(row)) or uid in self._workers.own:
+            self.message.emit("error", "A running run cannot be deleted.", "Stop it first.")
+            return
+        self._workers.leave_queue(uid)
+        self._workers.forget(uid)
+        model = self._open.pop(uid, None)
+        if model is not None:
+            model.deleteLater()
+        self._write(lambda store: store.delete_run(uid))
+
+    def open_run(self, uid: str) -> RunViewModel:
+        """The view model of a run; it fills itself and follows the run from now on."""
+        model = self._model(uid)
+        row = self._row(uid)
+        idle = row is not None and row.status == "queued"
+        if not model.loaded and not idle:
+            self._workers.attach(uid, self.device(uid))
+        self._open[uid] = self._open.pop(uid)
+        self._close_oldest()
+        return model
+
+    def duplicate(self, uid: str) -> None:
+        """Begin a new recipe with the settings of a run."""
+
+        def read(store: Store) -> str:
+            return dump(Recipe.model_validate_json(store.run(uid).recipe_json))
+
+        self._reader.submit(read, self.new_run.load_recipe)
+
+    def active(self) -> tuple[RunSummary, ...]:
+        """Running runs, then those that wait, in the order in which they will start."""
+        own = self._workers.own
+        running = [uid for uid in self._listing.order if uid not in own and self._is_running(uid)]
+        return (
+            *(self._summary(uid, "running") for uid in (*own, *running)),
+            *(self._summary(uid, "queued") for uid in self._workers.waiting),
+        )
+
+    def device(self, uid: str) -> str:
+        """The device that a run's recipe asks for."""
+        entry = self._listing.entries.get(uid)
+        return entry.device if entry is not None else "auto"
+
+    @property
+    def status_line(self) -> tuple[str, str]:
+        """What the status bar says of the machine, and of the database."""
+        return self._status_line
+
+    def refresh(self) -> None:
+        """Read the list again; calls that come while it is being read count as one."""
+        if self._reading:
+            self._read_again = True
+            return
+        self._reading = True
+        self._reader.submit(self._look, self._take)
+
+    def close(self) -> None:
+        """End all threads. Workers go on; a run inside this process is asked to save and waited for."""
+        if self._closed:
+            return
+        self._closed = True
+        self._reconcile.stop()
+        self._workers.close()
+        for background in (self._reader, self._writer):
+            background.close()
+
+    # inside
+
+    def _look(self, store: Store) -> _Snapshot:
+        """In the reader's thread."""
+        listing = self._lister(store)
+        memory = psutil.virtual_memory()
+        free = shutil.disk_usage(self.home.path).free
+        host = f"host {words.of(memory.total - memory.available, memory.total)}"
+        count = len(listing.order)
+        return _Snapshot(
+            listing,
+            (
+                f"{host} · disk {words.size(free)} free",
+                f"{self.home.database.name} · {count:,} {'run' if count == 1 else 'runs'}"
+                f" · schema {store.schema_version}",
+            ),
+        )
+
+    def _take(self, snapshot: _Snapshot) -> None:
+        self._reading = False
+        active = self.active()
+        self._listing = snapshot.listing
+        self.runs.take(snapshot.listing)
+        rows = {uid: entry.row for uid, entry in snapshot.listing.entries.items()}
+        for uid, model in self._open.items():
+            if uid in rows:
+                model.describe(rows[uid])
+                self._follow(rows[uid], model)
+        self.compare.reread(rows)
+        if snapshot.status != self._status_line:
+            self._status_line = snapshot.status
+            self.statusLineChanged.emit()
+        self.runsChanged.emit()
+        if self.active() != active:
+            self.activeChanged.emit()
+        self._start_waiting()
+        if self._read_again:
+            self._read_again = False
+            self.refresh()
+
+    def _follow(self, row: RunRow, model: RunViewModel) -> None:
+        """Watch an open run that was started (again) by somebody else."""
+        if row.status != "running" or self._workers.is_watched(row.uid):
+            return
+        if row.session > self._workers.seen_session(row.uid):
+            model.reset()
+            self._workers.attach(row.uid, self.device(row.uid))
+
+    def _start_waiting(self) -> None:
+        running = [uid for uid in self._listing.order if self._is_running(uid)]
+        busy = {self.device(uid) for uid in running if not self._workers.is_watched(uid)}
+        self._workers.start_waiting(busy, running)
+
+    def _is_running(self, uid: str) -> bool:
+        row = self._row(uid)
+        return row is not None and row.status == "running"
+
+    def _ended(self, uid: str, status: str, own: bool) -> None:
+        model = self._open.get(uid)
+        if model is not None:
+            model.ended(status)
+            if own:
+                self._announce(model, status)
+        self.refresh()
+
+    def _announce(self, model: RunViewModel, status: str) -> None:
+        text, hint = model.failure
+        if status == "failed":
+            self.message.emit("error", f"{model.name}: {text or model.status_text}", hint)
+        elif status == "interrupted":
+            self.message.emit(
+                "warning",
+                f"{model.name} was interrupted.",
+                "Resume goes on from what it saved last.",
+            )
+
+    def _look_after(self) -> None:
+        self._writer.submit(_reconcile_quietly)
+
+    def _model(self, uid: str) -> RunViewModel:
+        model = self._open.get(uid)
+        if model is None:
+            model = self._open[uid] = RunViewModel(uid, self)
+            row = self._row(uid)
+            if row is not None:
+                model.describe(row)
+            else:
+                self._reader.submit(lambda store: store.run(uid), model.describe)
+        return model
+
+    def _close_oldest(self) -> None:
+        """Let go of runs opened long ago; a page that still shows one keeps it alive."""
+        idle = [uid for uid in self._open if not self._workers.is_watched(uid)]
+        for uid in idle[: max(0, len(self._open) - KEPT_OPEN)]:
+            self._open.pop(uid).setParent(None)
+
+    def _summary(self, uid: str, status: str) -> RunSummary:
+        model, row = self._open.get(uid), self._row(uid)
+        name = row.name if row is not None else (model.name if model is not None else uid)
+        note = model.eta_text if model is not None and status == "running" else ""
+        return RunSummary(
+            uid,
+            name,
+            name,
+            status,
+            words.status(status),
+            note=note,
+            progress=model.progress if model is not None and status == "running" else None,
+            created=row.created if row is not None else 0.0,
+        )
+
+    def _row(self, uid: str) -> RunRow | None:
+        entry = self._listing.entries.get(uid)
+        return entry.row if entry is not None else None
+
+    def _write(
+        self, job: Callable[[Store], object], done: Callable[[object], None] | None = None
+    ) -> None:
+        def after(answer: object) -> None:
+            if done is not None:
+                done(answer)
+            self.refresh()
+
+        self._writer.submit(job, after)
+
+    def _offload(self, job: Callable[[], object], done: Callable[[object], None]) -> None:
+        self._reader.submit(lambda store: job(), done)
+
+    def _failed(self, message: str, hint: str) -> None:
+        self._reading = False
+        self.new_run.start_answered()
+        self.message.emit("error", message, hint)
+
+
+def _open_books(store: Store) -> tuple[str, ...]:
+    """First job of the writer: dead workers' runs are marked."""
+    if not store.read_only:
+        liveness.reconcile(store)
+    return tuple(store.notices)
+
+
+def _reconcile_quietly(store: Store) -> None:
+    if not store.read_only:
+        liveness.reconcile(store)
+
+
+def _set_stopped(store: Store, uid: str) -> None:
+    if store.run(uid).status == "queued":
+        store.set_status(uid, "stopped")

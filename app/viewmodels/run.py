@@ -1,0 +1,352 @@
+"""One run on the screen, folded from its events.
+
+`apply` is the only way in for events, and the same for a run of this second and one of last year. What
+the log cannot say (name, queued, a worker that vanished) comes from the run's row by `describe`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from pydantic import ValidationError
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.viewmodels import recipe_words, words
+from app.viewmodels.journal import guard_rows
+from app.viewmodels.run_fold import (
+    CKA,
+    COMPLETIONS,
+    GUARDS,
+    HEADER,
+    LOG,
+    SCORES,
+    SERIES,
+    STAGES,
+    RunFold,
+)
+from app.viewmodels.stage_strip import progress_text
+from app.viewmodels.types import (
+    Band,
+    Completion,
+    GuardRow,
+    Heatmap,
+    LabelledHeatmap,
+    Level,
+    LogLine,
+    Mark,
+    Profile,
+    ScoreLine,
+    ScoreTable,
+    Series,
+    StageCard,
+)
+from core.events import PlannedStage, RunFinished, RunStarted
+from core.recipe.files import dump
+from core.recipe.spec import Recipe
+from core.store.rows import LoggedEvent, RunRow
+
+SLICE_SECONDS = 0.005
+"""Longest uninterrupted work on the window's thread; well under the 16 ms of a frame."""
+SLICE_EVENTS = 16
+"""Events folded between two looks at the clock."""
+EMIT_SECONDS = 0.1
+"""While events pour in, the changed signals come at most this often."""
+_ALL = (HEADER, STAGES, SERIES, SCORES, CKA, COMPLETIONS, GUARDS, LOG, "loadedChanged")
+
+
+class RunViewModel(QObject):
+    """Everything the run page shows of one run. Each changed signal comes at most once an `apply`."""
+
+    headerChanged = Signal()
+    stagesChanged = Signal()
+    seriesChanged = Signal()
+    scoresChanged = Signal()
+    ckaChanged = Signal()
+    completionsChanged = Signal()
+    guardsChanged = Signal()
+    logChanged = Signal()
+    loadedChanged = Signal()
+    consumed = Signal(int)  # that many fed events have been applied
+
+    def __init__(self, uid: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.uid = uid
+        self.name = uid
+        self.status = "queued"
+        self.loaded = False
+        self.recipe: Recipe | None = None
+        self._row_failure = ("", "")  # class, message
+        self._phase = ""
+        self._pending: deque[LoggedEvent] = deque()
+        self._caught_up = False
+        self._dirty: dict[str, None] = {}  # signal names, in order
+        self._next_emit = 0.0
+        self._facts: dict[str, tuple[str, ...]] = {}
+        self._fold = RunFold()
+        self._timer = QTimer(self, interval=0)
+        self._timer.timeout.connect(self._slice)
+
+    # what goes in
+
+    def describe(self, row: RunRow) -> None:
+        """Take name, recipe and state from the run's row."""
+        known = (self.name, self.status, self._row_failure)
+        self.name, self.status = row.name, row.status
+        self._row_failure = (row.failure, row.failure_message)
+        self._close_strip()
+        if self.recipe is None:
+            self._read_recipe(row.recipe_json)
+        if known != (self.name, self.status, self._row_failure):
+            self._touch(HEADER, STAGES)
+        self._emit()
+
+    def feed(self, events: Iterable[LoggedEvent]) -> None:
+        """Take events to be applied in slices, so that the window stays awake."""
+        self._pending.extend(events)
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def caught_up(self) -> None:
+        """The log up to now has been fed; `loaded` follows when it is applied."""
+        self._caught_up = True
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def apply(self, events: Sequence[LoggedEvent]) -> None:
+        """Fold `events` and tell what changed."""
+        for logged in events:
+            self._take(logged)
+        self._emit()
+
+    def set_phase(self, phase: str) -> None:
+        """The rung of the stop ladder, from the run's thread."""
+        if self._phase != phase:
+            self._phase = phase
+            self._touch(HEADER)
+            self._emit()
+
+    def ended(self, status: str) -> None:
+        """The run's thread has ended and read this state from the run's row."""
+        self._phase = ""
+        self.status = status
+        self._close_strip()
+        self._touch(HEADER, STAGES)
+        self._emit()
+
+    def reset(self) -> None:
+        """Forget all events: the run is resumed, and its log is read anew."""
+        self._pending.clear()
+        self._caught_up = self.loaded = False
+        self._fold = RunFold()
+        self._touch(*_ALL)
+        self._emit()
+
+    # what comes out
+
+    @property
+    def status_text(self) -> str:
+        """The state in words; a failed run names its class."""
+        known = (
+            self._fold.failure.failure if self._fold.failure is not None else self._row_failure[0]
+        )
+        return words.status(self.status, known)
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        """What went wrong and what to do; two empty texts while nothing has."""
+        if self.status not in ("failed", "interrupted"):
+            return "", ""
+        if self.status == "failed" and self._fold.failure is not None:
+            return self._fold.failure.message, self._fold.failure.hint
+        return self._row_failure[1], ""
+
+    @property
+    def phase_text(self) -> str:
+        """What is being done about starting or stopping the worker; "" in between."""
+        if self._phase == "starting" and self.status != "running":
+            return words.PHASE["starting"]
+        return words.PHASE.get(self._phase, "") if self._phase != "starting" else ""
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Seed, teacher, protocol."""
+        return recipe_words.run_facts(self.recipe) if self.recipe is not None else ()
+
+    @property
+    def progress(self) -> float | None:
+        """Finished share of the whole run, 0-1."""
+        return 1.0 if self.status == "done" else self._fold.strip.overall
+
+    @property
+    def eta_text(self) -> str:
+        """ "sdft: step 128 / 200, 12 m left"; "" when nothing runs."""
+        stage, progress = self._fold.strip.current, self._fold.strip.current_progress
+        if stage is None or self.status != "running":
+            return ""
+        if progress is None:
+            return stage.id
+        left = f", {words.duration(progress.eta)} left" if progress.eta is not None else ""
+        return f"{stage.id}: {progress_text(progress)}{left}"
+
+    @property
+    def memory_text(self) -> str:
+        """Memory of the worker at its last heartbeat; "" before one."""
+        if self._fold.heartbeat is None or self.status != "running":
+            return ""
+        device = self._fold.heartbeat.device_memory
+        host = f"worker {words.size(self._fold.heartbeat.rss)}"
+        return host if device is None else f"{host} · device {words.size(device)}"
+
+    @property
+    def can_stop(self) -> bool:
+        """A worker is there to be asked."""
+        return self.status == "running" or self._phase == "starting"
+
+    @property
+    def can_resume(self) -> bool:
+        """A worker may be started (again)."""
+        idle = self._phase in ("", "ended", "detached")
+        return self.status in ("interrupted", "stopped", "failed", "queued") and idle
+
+    @property
+    def recipe_text(self) -> str:
+        """The recipe as YAML; "" when this version cannot read it."""
+        return dump(self.recipe) if self.recipe is not None else ""
+
+    def planned(self) -> tuple[PlannedStage, ...]:
+        """The steps of the run as the worker planned them."""
+        return self._fold.strip.stages
+
+    def stages(self, implied: bool = False) -> tuple[StageCard, ...]:
+        """The stage strip; before the worker has planned, what the recipe says."""
+        if not self._fold.strip.stages and self.recipe is not None:
+            return recipe_words.cards(self.recipe)
+        return self._fold.strip.cards(self._facts, self._fold.scores.summary, implied)
+
+    def available_keys(self) -> tuple[str, ...]:
+        """Metrics with at least one point."""
+        return self._fold.curves.keys()
+
+    def key_title(self, key: str) -> tuple[str, str]:
+        """Title and unit of a metric."""
+        return words.metric(key)
+
+    def series(self, key: str) -> tuple[Series, ...]:
+        """The curves of one metric, one a stage."""
+        return self._fold.curves.series(key, self._fold.strip.roles)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Warnings that have a place on a chart."""
+        return tuple(self._fold.journal.marks)
+
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks scored so far."""
+        return self._fold.scores.tasks()
+
+    def task_title(self, task: str) -> str:
+        """A task's name in words."""
+        return words.plain(task)
+
+    def accuracy(self) -> dict[str, tuple[Band, ...]]:
+        """Live accuracy with its interval by task, per cent."""
+        return self._fold.scores.bands(self._fold.strip.roles)
+
+    def reference_levels(self, task: str) -> tuple[Level, ...]:
+        """Accuracy of finished checkpoints, per cent."""
+        return self._fold.scores.levels(task, self._fold.strip.roles)
+
+    def score_table(self) -> ScoreTable:
+        """Tasks by checkpoints."""
+        return self._fold.scores.table(self._fold.strip.stages)
+
+    def trio_lines(self, label: str, index: int) -> dict[str, list[ScoreLine]]:
+        """The lines of this run in a comparison, by task."""
+        return self._fold.scores.trio_lines(self._fold.strip.stages, label, index)
+
+    def cka_subjects(self) -> tuple[str, ...]:
+        """Stages with CKA measured while training."""
+        return self._fold.similarity.live_subjects()
+
+    def cka_live(self, subject: str = "") -> Heatmap | None:
+        """Layers by steps of one training stage; "" for the newest."""
+        return self._fold.similarity.live(subject)
+
+    def cka_maps(self) -> tuple[LabelledHeatmap, ...]:
+        """Layer by layer maps of finished checkpoints."""
+        return self._fold.similarity.maps(self._fold.strip.roles)
+
+    def cka_steps(self, subject: str) -> tuple[int, ...]:
+        """Steps with a layer by layer map."""
+        return self._fold.similarity.steps(subject)
+
+    def cka_map(self, subject: str, step: int) -> Heatmap | None:
+        """The layer by layer map of one step."""
+        return self._fold.similarity.map_at(subject, step)
+
+    def cka_profile(self, run: str = "") -> tuple[Profile, ...]:
+        """CKA per layer of finished checkpoints against the reference."""
+        return self._fold.similarity.profiles(self._fold.strip.roles, run)
+
+    def completions(self) -> Sequence[Completion]:
+        """The newest completions, oldest first."""
+        return tuple(self._fold.completions)
+
+    def guards(self) -> tuple[GuardRow, ...]:
+        """The signals of the stage that trains (or trained last)."""
+        warnings = tuple(self._fold.journal.latest_warning.values())
+        return guard_rows(self._fold.curves, self._fold.training, warnings)
+
+    def log(self) -> Sequence[LogLine]:
+        """All lines so far; grows at the end only, until a `reset`."""
+        return self._fold.journal.lines
+
+    # inside
+
+    def _take(self, logged: LoggedEvent) -> None:
+        self._touch(*self._fold.take(logged))
+        if self.loaded and isinstance(logged.event, RunStarted | RunFinished):
+            # While an old log is read, the row knows better how the run ended.
+            self.status = self._fold.status
+
+    def _slice(self) -> None:
+        """Apply pending events for a few milliseconds."""
+        end = time.perf_counter() + SLICE_SECONDS
+        count = 0
+        while self._pending and (count % SLICE_EVENTS or time.perf_counter() < end):
+            self._take(self._pending.popleft())
+            count += 1
+        if count:
+            self.consumed.emit(count)
+        if not self._pending:
+            self._timer.stop()
+            if self._caught_up and not self.loaded:
+                self.loaded = True
+                self._close_strip()
+                self._touch("loadedChanged")
+            self._emit()
+        elif time.monotonic() >= self._next_emit:
+            self._emit()
+
+    def _close_strip(self) -> None:
+        if self.status not in ("running", "queued"):
+            self._fold.strip.end(self.status)
+
+    def _touch(self, *signals: str) -> None:
+        for signal in signals:
+            self._dirty[signal] = None
+
+    def _emit(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        self._next_emit = time.monotonic() + EMIT_SECONDS
+        for name in dirty:
+            getattr(self, name).emit()
+
+    def _read_recipe(self, text: str) -> None:
+        try:
+            self.recipe = Recipe.model_validate_json(text)
+        except ValidationError:
+            return  # written by another version: the run is shown without its settings
+        self._facts = recipe_words.facts_by_stage(self.recipe)
+        self._touch(HEADER, STAGES)

@@ -1,0 +1,168 @@
+"""CKA of a run: layers by steps while training, layer by layer for finished checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels import words
+from app.viewmodels.curves import Curve
+from app.viewmodels.types import Floats, Heatmap, LabelledHeatmap, Profile
+from core.events import CkaMeasured
+
+
+class Similarity:
+    """Folds `CkaMeasured`."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, _Live] = {}  # by subject
+        self._final: dict[str, CkaMeasured] = {}  # by subject
+
+    def add(self, measured: CkaMeasured) -> None:
+        """A measurement of a finished checkpoint, or at a step of a training stage."""
+        if measured.step is None:
+            self._final[measured.subject] = measured
+            return
+        live = self._live.get(measured.subject)
+        if live is None or live.rows != measured.rows:
+            live = self._live[measured.subject] = _Live(measured)
+        live.add(measured, measured.step)
+
+    def live_subjects(self) -> tuple[str, ...]:
+        """Stages measured while training, oldest first."""
+        return tuple(self._live)
+
+    def live(self, subject: str) -> Heatmap | None:
+        """Layers by steps of one training stage; the newest one for ""."""
+        live = self._live.get(subject or next(reversed(self._live), ""))
+        return None if live is None else live.heatmap()
+
+    def steps(self, subject: str) -> tuple[int, ...]:
+        """Steps of a training stage for which there is a layer by layer map."""
+        live = self._live.get(subject)
+        return () if live is None else tuple(sorted(live.maps))
+
+    def map_at(self, subject: str, step: int) -> Heatmap | None:
+        """Layer by layer at one of `steps`."""
+        live = self._live.get(subject)
+        values = None if live is None else live.maps.get(step)
+        if live is None or values is None:
+            return None
+        caption = f"step {step} · {_caption(live.newest)}"
+        return _heatmap(live.rows, live.newest.cols, values.astype(np.float64), caption)
+
+    def maps(self, roles: Mapping[str, str]) -> tuple[LabelledHeatmap, ...]:
+        """Layer by layer maps of finished checkpoints."""
+        return tuple(
+            LabelledHeatmap(
+                f"{subject} against {it.reference}",
+                subject,
+                roles.get(subject, ""),
+                _heatmap(it.rows, it.cols, _matrix(it), _caption(it)),
+            )
+            for subject, it in self._final.items()
+            if it.layout == "map"
+        )
+
+    def profiles(self, roles: Mapping[str, str], run: str = "") -> tuple[Profile, ...]:
+        """CKA per layer of finished checkpoints against the reference."""
+        return tuple(
+            _profile(it, roles.get(subject, ""), run) for subject, it in self._final.items()
+        )
+
+    def captions(self) -> frozenset[tuple[str, str]]:
+        """(reference, how it was measured) of all finished measurements."""
+        return frozenset((it.reference, _caption(it)) for it in self._final.values())
+
+
+class _Live:
+    """The measurements of one training stage, a column a step."""
+
+    def __init__(self, first: CkaMeasured) -> None:
+        self.rows = first.rows
+        self.newest = first
+        self.maps: dict[int, NDArray[np.float32]] = {}
+        self._columns = Curve(width=len(first.rows))
+
+    def add(self, measured: CkaMeasured, step: int) -> None:
+        self.newest = measured
+        self._columns.add(step, *_diagonal(measured))
+        for later in [it for it in self.maps if it > step]:
+            del self.maps[later]
+        if measured.layout == "map":
+            self.maps[step] = _matrix(measured).astype(np.float32)
+
+    def heatmap(self) -> Heatmap:
+        steps = tuple(float(step) for step in self._columns.x)
+        return _heatmap(
+            self.rows,
+            tuple(f"{step:.0f}" for step in steps),
+            self._columns.matrix().T,
+            f"{self.newest.subject} against {self.newest.reference} · {_caption(self.newest)}",
+            col_axis="step",
+            positions=steps,
+        )
+
+
+def _heatmap(
+    rows: tuple[str, ...],
+    cols: tuple[str, ...],
+    values: Floats,
+    caption: str,
+    col_axis: str = "layer",
+    positions: tuple[float, ...] = (),
+) -> Heatmap:
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return Heatmap(
+        tuple(words.layer(row) for row in rows),
+        cols if col_axis == "step" else tuple(words.layer(col) for col in cols),
+        values,
+        low,
+        high,
+        caption,
+        col_axis=col_axis,
+        positions=positions,
+    )
+
+
+def _matrix(measured: CkaMeasured) -> Floats:
+    return np.asarray(measured.values, np.float64).reshape(len(measured.rows), -1)
+
+
+def _diagonal(measured: CkaMeasured) -> Floats:
+    if measured.layout == "map":
+        return np.diagonal(_matrix(measured))
+    return np.asarray(measured.values, np.float64)
+
+
+def _profile(measured: CkaMeasured, role: str, run: str) -> Profile:
+    values = _diagonal(measured)
+    half = _aligned(measured.spread, len(values), 0.0) / 2
+    return Profile(
+        measured.subject,
+        measured.subject,
+        role,
+        tuple(words.layer(row) for row in measured.rows[: len(values)]),
+        values,
+        values - half,
+        values + half,
+        _aligned(measured.null_floor, len(values), np.nan),
+        f"against {measured.reference} · {_caption(measured)}",
+        run,
+    )
+
+
+def _aligned(values: tuple[float, ...], length: int, absent: float) -> Floats:
+    if len(values) == length:
+        return np.asarray(values, np.float64)
+    return np.full(length, absent)
+
+
+def _caption(measured: CkaMeasured) -> str:
+    """How the numbers came about, in a few words."""
+    how = "per sequence" if measured.mode == "per_sequence" else words.token(measured.token)
+    preprocessing = words.PREPROCESSING.get(measured.preprocessing, measured.preprocessing)
+    return f"{measured.variant} · {preprocessing} · {measured.n} items of {measured.probe} · {how}"

@@ -1,0 +1,299 @@
+"""Words for people: names of kinds, states, metrics, warnings. The engine gives states; they end here.
+
+Pure texts: neither Qt nor the command line is known, and both use them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+
+MINUS = "\u2212"
+NONE = "\u2013"
+"""A dash where there is no value."""
+
+STATUS = {
+    "queued": "queued",
+    "running": "running",
+    "done": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
+FAILURE = {
+    "out_of_memory": "out of memory",
+    "data": "data",
+    "diverged": "diverged",
+    "bug": "a defect of Rekindle",
+    "lost": "worker lost",
+}
+PHASE = {
+    "reading": "",
+    "starting": "starting the worker",
+    "running": "",
+    "asked": "asked to stop; the step in progress is finished first",
+    "saving": "saving",
+    "terminating": "ending the worker",
+    "killing": "ending the worker by force",
+    "ended": "",
+    "detached": "",
+}
+KIND_ABOUT = {
+    "base": "the model before anything was done to it",
+    "quantize": "degrade: 4-bit weights (NF4)",
+    "prune": "degrade: remove a share of the FFN neurons",
+    "sft": "train on the demonstrations; makes an expert, or forgets",
+    "sdft": "recover by self-distillation",
+    "evaluate": "score tasks on one checkpoint",
+    "cka": "compare two checkpoints layer by layer",
+}
+STEP_UNIT = {
+    "step": "step",
+    "item": "item",
+    "layer": "layer",
+    "sample": "sample",
+    "byte": "byte",
+}
+SCORER = {
+    "tooluse_official_v1": "official v1",
+    "science_exact_v1": "exact v1",
+    "multiple_choice_v1": "log-likelihood v1",
+}
+PREPROCESSING = {"center": "centred", "paper_5_4": "standardised (paper 5.4)"}
+
+_GUARDS = {
+    "samples_dropped": "Samples were left out: their prompt is longer than the limit.",
+    "truncated_completions": "Completions ran into the length limit; allow longer ones if answers "
+    "are cut.",
+    "artefact_phrases": "Completions speak of the example that the teacher was shown; skip more "
+    "tokens at the start.",
+    "entropy_collapse": "The student's entropy has fallen far: it may be repeating itself.",
+    "no_counted_tokens": "No token of this step carried a loss: the completions are shorter than "
+    "the tokens skipped.",
+    "sink_tokens_dropped": "Tokens of extreme norm were left out of the comparison.",
+    "achieved_ratio": "The pruned share differs from the one asked for: widths are rounded.",
+    "slow_device": "This device is slow in the precision asked for.",
+}
+
+# key: (title, unit); the order is the order in which people look at them
+_METRICS = {
+    "loss": ("Loss", "nats/token"),
+    "divergence": ("Divergence to teacher", "nats/token"),
+    "reverse_kl": ("Reverse divergence", "nats/token"),
+    "completion_length": ("Completion length", "tokens"),
+    "ended_rate": ("Ended by itself", "share"),
+    "truncated_rate": ("Cut at the length limit", "share"),
+    "entropy": ("Entropy of the student", "nats"),
+    "teacher_entropy": ("Entropy of the teacher", "nats"),
+    "top1_agreement": ("Top-1 agreement", "share"),
+    "artefact_rate": ("Speaks of the example", "share"),
+    "grad_norm": ("Gradient norm", ""),
+    "learning_rate": ("Learning rate", ""),
+    "tokens_per_second": ("Tokens per second", "tokens/s"),
+    "step_seconds": ("Time per step", "s"),
+    "rollout_seconds": ("Time of the rollout", "s"),
+}
+_ALIASES = {"kl": "divergence", "student_entropy": "entropy"}
+_RANK = {key: rank for rank, key in enumerate(_METRICS)}
+
+
+def metric(key: str) -> tuple[str, str]:
+    """Title and unit of a metric; an unknown one gets its own name in plain letters."""
+    return _METRICS.get(key) or (plain(key), "")
+
+
+def metric_key(name: str) -> str:
+    """The key under which a metric of the engine is shown."""
+    return _ALIASES.get(name, name)
+
+
+def metric_rank(key: str) -> tuple[int, str]:
+    """Sort key: known metrics in their order, others after them by name."""
+    return _RANK.get(key, len(_RANK)), key
+
+
+def plain(name: str) -> str:
+    """`max_grad_norm` as "Max grad norm"; short upper-case words that people know stay so."""
+    text = name.replace("_", " ").strip()
+    shouted = {"mmlu", "cka", "sft", "sdft", "kl", "lora"}
+    if text.lower() in shouted:
+        return text.upper()
+    return text[:1].upper() + text[1:]
+
+
+def status(state: str, failure: str = "") -> str:
+    """The words of a run's state; a failed one names its class."""
+    if state == "failed" and failure:
+        return f"failed: {FAILURE.get(failure, plain(failure).lower())}"
+    return STATUS.get(state, state)
+
+
+def guard(code: str, values: Mapping[str, float]) -> str:
+    """The sentence for a guard's warning, with its numbers behind it."""
+    sentence = _GUARDS.get(code, plain(code) + ".")
+    numbers = ", ".join(f"{plain(key).lower()} {number(it)}" for key, it in values.items())
+    return f"{sentence} ({numbers})" if numbers else sentence
+
+
+def number(value: float) -> str:
+    """A number in at most four significant digits; a dash for none."""
+    if not math.isfinite(value):
+        return NONE if math.isnan(value) else ("∞" if value > 0 else f"{MINUS}∞")
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share 0-1 in per cent."""
+    return NONE if not math.isfinite(share) else f"{100 * share:.3g} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the two largest units ("1 h 12 m", "25 m", "40 s"); "" for None."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10:
+        return f"{minutes} m {rest} s" if rest else f"{minutes} m"
+    if minutes < 60:
+        return f"{minutes} m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} m" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def size(count: float) -> str:
+    """Bytes in GiB, MiB or KiB."""
+    for unit, scale in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= scale:
+            value = count / scale
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def clock(t: float) -> str:
+    """Time of day, local."""
+    return datetime.fromtimestamp(t).astimezone().strftime("%H:%M:%S")
+
+
+def moment(t: float) -> str:
+    """Date and time, local, for lists."""
+    return datetime.fromtimestamp(t).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def fraction(value: float | None) -> str:
+    """A recovered fraction; None means that nothing was lost."""
+    return "nothing lost" if value is None else f"{value:.2f}"
+
+
+def signed(points: float) -> str:
+    """A difference in points with its sign, one decimal."""
+    text = f"{points:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+
+
+def layer(name: str) -> str:
+    """`block_12` as "12", the others in plain letters; a layer axis has no room for more."""
+    if name.startswith("block_"):
+        return name.removeprefix("block_")
+    return {"embeddings": "embed", "final_norm": "norm"}.get(name, name)
+
+
+def token(which: str) -> str:
+    """Which position of an item gives its vector."""
+    return {
+        "last_prompt": "last prompt token",
+        "last": "last token",
+        "answer_mean": "mean over the answer",
+    }.get(which, which.replace("_", " "))
+
+
+_FIELDS = {
+    "id": "Name of the stage",
+    "from": "Reads the checkpoint of",
+    "hub": "Hub id",
+    "gguf": "GGUF file",
+    "dtype": "Precision",
+    "quant_type": "Number format",
+    "use_double_quant": "Double quantization",
+    "blocksize": "Block size",
+    "ratio": "Share to remove",
+    "round_to": "Round width to",
+    "max_steps": "Steps",
+    "num_train_epochs": "Epochs",
+    "per_device_train_batch_size": "Prompts per micro-batch",
+    "gradient_accumulation_steps": "Micro-batches per step",
+    "warmup_ratio": "Warm-up share",
+    "max_grad_norm": "Clip gradient norm at",
+    "max_prompt_length": "Longest prompt",
+    "max_completion_length": "Longest completion",
+    "method": "What is trained",
+    "lora_r": "LoRA rank",
+    "lora_alpha": "LoRA alpha",
+    "save_steps": "Save state every",
+    "num_loss_tokens_to_skip": "Skip first tokens",
+    "chunk_tokens": "Tokens per logits chunk",
+    "logging_completions": "Keep completions every",
+    "max_new_tokens": "Longest answer",
+    "num_fewshot": "Worked examples shown",
+    "every_steps": "Measure every",
+    "live_items": "Items while training",
+    "drop_sinks": "Leave out sink tokens",
+    "mode": "Compared vectors",
+    "token": "Position",
+    "variant": "Estimator",
+    "layout": "Layers compared",
+    "limit": "First items only",
+    "batch_size": "Items together",
+}
+_CHOICES = {
+    "nf4": "NF4",
+    "forward_kl": "forward KL",
+    "lora": "LoRA adapter",
+    "full": "all weights",
+    "auto": "automatic",
+    "last_prompt": "last prompt token",
+    "last": "last token",
+    "answer_mean": "mean over the answer",
+    "per_sample": "one per item",
+    "per_sequence": "tokens of each sequence",
+    "center": "centred",
+    "paper_5_4": "standardised (paper 5.4)",
+    "diagonal": "same layer",
+    "map": "all pairs",
+    "tooluse_official_v1": "tool use, official v1",
+    "science_exact_v1": "science, exact v1",
+    "multiple_choice_v1": "multiple choice by log-likelihood",
+    "sciknoweval": "SciKnowEval",
+    "mmlu": "MMLU",
+    "name": "ships with an installed package",
+    "folder": "folder",
+    "hub": "Hugging Face hub",
+    "gguf": "GGUF file",
+    "file": "file or folder",
+}
+
+
+def field(name: str) -> str:
+    """The label of a form field."""
+    return _FIELDS.get(name) or plain(name)
+
+
+def choice(name: str, value: str) -> str:
+    """The words of one value of a choice field."""
+    return _CHOICES.get(value, value.replace("_", " "))
+
+
+def of(part: float, whole: float) -> str:
+    """ "11.2 / 64.0 GiB": two sizes in the unit of the larger one."""
+    total = size(whole)
+    number_text, unit = total.rsplit(" ", 1)
+    scale = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}[unit]
+    return f"{part / scale:.1f} / {number_text} {unit}"

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from app.viewmodels.runs import (
+    COLUMNS,
+    RESET_ABOVE,
+    SORT_ROLE,
+    SPARKLINE_ROLE,
+    UID_ROLE,
+    RunLister,
+    RunsModel,
+    entry_of,
+)
+from core.events import Metrics, RunFinished, RunStarted, TaskEvaluated
+from core.recipe.plan import plan
+from core.store.home import Home
+from core.store.store import Store
+from tests.app.test_viewmodels_run import RECIPE, row
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        yield store
+
+
+@pytest.fixture
+def model(qtmodeltester: ModelTester) -> RunsModel:
+    model = RunsModel(lambda job: None)
+    qtmodeltester.check(model)  # watches every change from here on
+    return model
+
+
+def add(store: Store, name: str, created: float) -> str:
+    text = RECIPE.model_dump_json(by_alias=True)
+    return store.queue_run(text, name=name, seed=1, base="owner/Model-3B", created=created)
+
+
+def texts(model: RunsModel, column: str) -> list[str]:
+    return [
+        model.data(model.index(line, COLUMNS.index(column))) for line in range(model.rowCount())
+    ]
+
+
+class Changes:
+    def __init__(self, model: RunsModel) -> None:
+        self.seen: list[tuple[str, int]] = []
+        model.rowsInserted.connect(lambda _, first, last: self.seen.append(("inserted", first)))
+        model.rowsRemoved.connect(lambda _, first, last: self.seen.append(("removed", first)))
+        model.modelReset.connect(lambda: self.seen.append(("reset", -1)))
+        model.dataChanged.connect(self._changed)
+
+    def _changed(self, first: QModelIndex, last: QModelIndex) -> None:
+        self.seen.append(("changed", first.row()))
+
+
+def test_that_only_the_rows_that_differ_are_touched(store: Store, model: RunsModel) -> None:
+    lister = RunLister()
+    old, middle = add(store, "old", 1.0), add(store, "middle", 2.0)
+    model.take(lister(store))
+    changes = Changes(model)
+    model.take(lister(store))
+    assert changes.seen == []
+    new = add(store, "new", 3.0)
+    store.rename(old, "older")
+    model.take(lister(store))
+    assert changes.seen == [("inserted", 0), ("changed", 2)]
+    assert texts(model, "name") == ["new", "middle", "older"]
+    changes.seen.clear()
+    store.delete_run(middle)
+    model.take(lister(store))
+    assert changes.seen == [("removed", 1)]
+    assert [model.uid_at(line) for line in range(2)] == [new, old]
+
+
+def test_that_many_new_rows_come_at_once(store: Store, model: RunsModel) -> None:
+    lister = RunLister()
+    model.take(lister(store))
+    changes = Changes(model)
+    for number in range(RESET_ABOVE + 1):
+        add(store, str(number), float(number))
+    model.take(lister(store))
+    assert changes.seen == [("reset", -1)]
+    assert model.rowCount() == RESET_ABOVE + 1
+
+
+def test_that_a_run_that_is_not_touched_is_not_worded_again(store: Store) -> None:
+    lister = RunLister()
+    first, second = add(store, "a", 1.0), add(store, "b", 2.0)
+    before = lister(store)
+    store.set_star(second, 1)
+    after = lister(store)
+    assert after.entries[first] is before.entries[first]
+    assert after.changed == {second}
+
+
+def test_that_a_row_tells_scores_by_role_fraction_and_loss(store: Store, model: RunsModel) -> None:
+    uid = add(store, "r", 1.0)
+    store.claim(uid, 1, 1.0)
+
+    def score(subject: str, correct: int) -> TaskEvaluated:
+        return TaskEvaluated(
+            stage=subject, subject=subject, checkpoint=None, task="tooluse", n=100, correct=correct,
+            protocol="p", scorer="tooluse_official_v1", dataset="d", seed=1,
+        )  # fmt: skip
+
+    stages = tuple(step.planned for step in plan(RECIPE))
+    store.record(
+        uid,
+        [
+            RunStarted(session=1, stages=stages, environment={}),
+            *(Metrics(stage="back", step=at, values={"loss": 1.0 / at}) for at in range(1, 6)),
+            score("base", 60),
+            score("nf4", 40),
+            score("back", 55),
+            RunFinished(status="done", seconds=5, recovered_fraction={"back": {"tooluse": 0.75}}),
+        ],
+    )
+    model.take(RunLister()(store))
+    found = {column: texts(model, column)[0] for column in COLUMNS}
+    assert (found["base"], found["degraded"], found["recovered"]) == ("60.0", "40.0", "55.0")
+    assert (found["fraction"], found["status"]) == ("0.75", "done")
+    assert (found["stages"], found["model"]) == ("quantize → sdft", "Model-3B")
+    loss = model.index(0, COLUMNS.index("loss"))
+    assert loss.data(SPARKLINE_ROLE) == pytest.approx((1.0, 0.5, 1 / 3, 0.25, 0.2))
+    assert model.index(0, 0).data(UID_ROLE) == uid
+    assert model.index(0, COLUMNS.index("recovered")).data(SORT_ROLE) == pytest.approx(55.0)
+
+
+def test_that_nothing_lost_is_no_number_and_sorts_below_all() -> None:
+    none = entry_of(row("done", recovered_fraction={"back": {"tooluse": None}}))
+    bad = entry_of(row("done", recovered_fraction={"back": {"tooluse": -3.0}}))
+    assert none.texts["fraction"] == "\u2013"
+    assert none.keys["fraction"] < bad.keys["fraction"]
+
+
+def test_that_a_recipe_of_another_version_is_still_listed() -> None:
+    entry = entry_of(row(recipe_json='{"schema": 9, "stages": [{"kind": "dream"}]}'))
+    assert entry.texts["stages"] == "dream"
+    assert entry_of(row(recipe_json="no json")).texts["stages"] == "measure"
+
+
+def test_that_a_failed_run_names_its_class_in_the_list() -> None:
+    entry = entry_of(row("failed", failure="out_of_memory"))
+    assert entry.texts["status"] == "failed: out of memory"
+
+
+def test_that_the_search_finds_name_tags_model_and_id() -> None:
+    found = entry_of(replace(row(), tags=("Paper",), uid="abc123")).search
+    assert all(part in found for part in ("paper", "abc123", "quantize", "r"))
+
+
+def test_that_stars_and_names_are_written_in_the_background() -> None:
+    jobs: list[Callable[[Store], None]] = []
+    model = RunsModel(jobs.append)
+    model.set_star("u", 1)
+    model.rename("u", "  ")
+    model.rename("u", "better")
+    assert len(jobs) == 2
+
+
+def test_that_headers_and_cells_have_words(qtbot: QtBot, store: Store, model: RunsModel) -> None:
+    add(store, "r", 1.0)
+    model.take(RunLister()(store))
+    horizontal = Qt.Orientation.Horizontal
+    titles = [model.headerData(column, horizontal) for column in range(len(COLUMNS))]
+    assert titles[1:3] == ["Status", "Name"]
+    assert model.loaded
