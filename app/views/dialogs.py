@@ -1,0 +1,51 @@
+"""The questions the window asks before something is lost. One object, handed to the pages, so that tests answer."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QInputDialog, QLineEdit, QMessageBox, QWidget
+
+
+class Dialogs:
+    """Modal questions; every text says exactly what happens."""
+
+    def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
+        """Ask before a destructive act; the safe answer is the default one."""
+        box = _box(parent, title, text)
+        yes = box.addButton(accept, QMessageBox.ButtonRole.DestructiveRole)
+        no = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(no)
+        box.setEscapeButton(no)
+        box.exec()
+        return box.clickedButton() is yes
+
+    def leave(self, parent: QWidget, running: int) -> str:
+        """What becomes of running work when the window closes: "keep", "stop" or "cancel"."""
+        what = "A run is" if running == 1 else f"{running} runs are"
+        box = _box(
+            parent,
+            "Close the window",
+            f"{what} in progress. Training goes on without the window; open Rekindle again to watch it.",
+        )
+        keep = box.addButton("Close, keep training", QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton("Stop and save, then close", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.setEscapeButton(stay)
+        box.exec()
+        clicked = box.clickedButton()
+        return "keep" if clicked is keep else "stop" if clicked is stop else "cancel"
+
+    def ask_text(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
+        """A line of text, or None when cancelled or left empty."""
+        given, agreed = QInputDialog.getText(parent, title, label, QLineEdit.EchoMode.Normal, text)
+        return given.strip() or None if agreed else None
+
+
+def _box(parent: QWidget, title: str, text: str) -> QMessageBox:
+    box = QMessageBox(parent)
+    box.setWindowTitle(title)
+    box.setText(title)
+    box.setInformativeText(text)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    return box

@@ -1,0 +1,167 @@
+"""A completion for reading: tokens tinted by their divergence, beside the demonstration.
+
+All text comes from models and data and is inserted as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PySide6.QtGui import QColor, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
+
+from app.widgets.controls import Elided, label
+from app.widgets.theme import Theme
+from app.widgets.tokens import Tokens, mix
+
+LINE_PX = 18
+LOW_NATS = 0.05
+MIDDLE_NATS = 0.5
+HIGH_NATS = 2.0
+LOWEST_TINT = 0.10
+TINT = 0.42
+
+
+class CompletionLike(Protocol):
+    """What the view reads; the view models' completion has this shape."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def item(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def demonstration(self) -> str: ...
+    @property
+    def tokens(self) -> tuple[str, ...]: ...
+    @property
+    def divergence(self) -> tuple[float | None, ...]: ...
+    @property
+    def kl(self) -> float: ...
+    @property
+    def agreement(self) -> float: ...
+    @property
+    def ended(self) -> bool: ...
+
+
+def tint(tokens: Tokens, nats: float | None) -> str | None:
+    """Background of a token: green for near agreement, amber, then red; None where it carries no loss.
+
+    Green and red are never the only sign: the strength grows with the divergence, and the value is in the
+    tooltip.
+    """
+    if nats is None or nats != nats:
+        return None
+    if nats <= LOW_NATS:
+        return mix(tokens.recovered, tokens.panel, LOWEST_TINT)
+    if nats <= MIDDLE_NATS:
+        share = (nats - LOW_NATS) / (MIDDLE_NATS - LOW_NATS)
+        hue = mix(tokens.degraded, tokens.recovered, share)
+        return mix(hue, tokens.panel, LOWEST_TINT + (TINT - LOWEST_TINT) * 0.6 * share)
+    share = min((nats - MIDDLE_NATS) / (HIGH_NATS - MIDDLE_NATS), 1.0)
+    hue = mix(tokens.bad, tokens.degraded, share)
+    return mix(hue, tokens.panel, LOWEST_TINT + (TINT - LOWEST_TINT) * (0.6 + 0.4 * share))
+
+
+def reading_pane(theme: Theme, name: str) -> QTextEdit:
+    """A frameless read-only pane in the monospace font."""
+    pane = QTextEdit()
+    pane.setReadOnly(True)
+    pane.setAcceptRichText(False)
+    pane.setProperty("flat", True)
+    pane.setFrameShape(QFrame.Shape.NoFrame)
+    pane.setTabChangesFocus(True)
+    pane.setFont(theme.mono())
+    pane.document().setDocumentMargin(0)
+    pane.setAccessibleName(name)
+    return pane
+
+
+class CompletionView(QWidget):
+    """Prompt above; the student's tokens at the left, the demonstration at the right, figures below."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+        self._shown: CompletionLike | None = None
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self.prompt = Elided("", "caption")
+        column.addWidget(self.prompt)
+        row = QHBoxLayout()
+        row.setSpacing(16)
+        self._student_title = label("student", "caption")
+        self.student = reading_pane(theme, "Completion of the student")
+        self.demonstration = reading_pane(theme, "Demonstration")
+        for title, pane in (
+            (self._student_title, self.student),
+            (label("demonstration (seen by the teacher)", "caption"), self.demonstration),
+        ):
+            side = QVBoxLayout()
+            side.setSpacing(2)
+            side.addWidget(title)
+            side.addWidget(pane, 1)
+            row.addLayout(side, 1)
+        column.addLayout(row, 1)
+        self.figures = Elided("", "caption")
+        column.addWidget(self.figures)
+        theme.changed.connect(self._recolour)
+
+    def show_completion(self, completion: CompletionLike) -> None:
+        """Show one completion; the same one again changes nothing."""
+        if completion is self._shown:
+            return
+        self._shown = completion
+        self._recolour()
+
+    def _recolour(self) -> None:
+        tokens = self._theme.tokens
+        self._student_title.setStyleSheet(f"color: {tokens.recovered_text};")
+        shown = self._shown
+        if shown is None:
+            return
+        self.prompt.set_text(last_line(shown.prompt))
+        self.prompt.setToolTip(shown.prompt)
+        self._fill(shown.tokens, shown.divergence)
+        plain = QTextCharFormat()
+        plain.setForeground(QColor(tokens.second))
+        self._write(self.demonstration, [(shown.demonstration, plain)])
+        ending = "" if shown.ended else " · cut at the length limit"
+        self.figures.set_text(
+            f"colour: divergence per token · mean {shown.kl:.2f} nats · "
+            f"top-1 agreement {shown.agreement:.0f} %{ending}"
+        )
+
+    def _fill(self, pieces: Sequence[str], divergence: Sequence[float | None]) -> None:
+        styled = []
+        for piece, nats in zip(pieces, divergence, strict=False):
+            style = QTextCharFormat()
+            colour = tint(self._theme.tokens, nats)
+            if colour is not None:
+                style.setBackground(QColor(colour))
+                style.setToolTip(f"{nats:.3f} nats")
+            else:
+                style.setForeground(QColor(self._theme.tokens.third))
+                style.setToolTip("carries no loss")
+            styled.append((piece, style))
+        self._write(self.student, styled)
+
+    def _write(self, pane: QTextEdit, pieces: Sequence[tuple[str, QTextCharFormat]]) -> None:
+        pane.clear()
+        cursor = pane.textCursor()
+        spaced = QTextBlockFormat()
+        spaced.setLineHeight(LINE_PX, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        cursor.setBlockFormat(spaced)
+        for text, style in pieces:
+            cursor.insertText(text, style)
+        cursor.movePosition(QTextCursor.MoveOperation.Start)
+        pane.setTextCursor(cursor)
+
+
+def last_line(prompt: str) -> str:
+    """The last line of a prompt that says something: usually the question."""
+    lines = [line.strip() for line in prompt.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

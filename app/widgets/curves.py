@@ -1,0 +1,148 @@
+"""What a chart shows, as plain data, and the graphics items that draw one curve.
+
+Items are reused for as long as their key lives: pyqtgraph leaks plots that are made anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainterPath, QPen, QPolygonF
+from PySide6.QtWidgets import QGraphicsPathItem
+
+from app.widgets.decimate import Floats, decimate, smooth
+from app.widgets.tokens import mix
+
+FAINT = 0.32
+BAND = 0.16
+DOT_EVERY_PX = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One curve: `x` ascending, NaN in `y` is a gap; `token` names a colour of the theme or is one.
+
+    A band is drawn where `low` and `high` are given. `dashed` curves are not smoothed.
+    """
+
+    key: str
+    label: str
+    token: str
+    x: Floats
+    y: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+    dashed: bool = False
+    points: bool = False
+
+
+@dataclass(frozen=True)
+class LevelLine:
+    """A horizontal dashed reference line."""
+
+    key: str
+    label: str
+    token: str
+    value: float
+
+
+@dataclass(frozen=True)
+class MarkLine:
+    """A vertical dotted line with words shown under the pointer."""
+
+    x: float
+    text: str
+    token: str = "warning"
+
+
+class CurveItems:
+    """Raw curve, smoothed curve, band and dots of one key."""
+
+    def __init__(self, plot: pg.PlotItem) -> None:
+        self.raw = pg.PlotCurveItem(connect="finite")
+        self.main = pg.PlotCurveItem(connect="finite")
+        self.band = QGraphicsPathItem()
+        self.dots = pg.ScatterPlotItem(size=5, pxMode=True)
+        self.band.setPen(QPen(Qt.PenStyle.NoPen))
+        self._items = (self.band, self.raw, self.main, self.dots)
+        for height, item in zip((-10, 1, 2, 3), self._items, strict=True):
+            item.setZValue(height)
+            plot.addItem(item, ignoreBounds=True)
+
+    def remove(self, plot: pg.PlotItem) -> None:
+        """Take the items out of the plot for good."""
+        for item in self._items:
+            plot.removeItem(item)
+
+    def hide(self) -> None:
+        """Draw nothing until the next `draw`."""
+        for item in self._items:
+            item.setVisible(False)
+
+    def draw(
+        self,
+        line: Line,
+        *,
+        colour: str,
+        ground: str,
+        weight: float,
+        log: bool,
+        columns: int,
+        window: tuple[float, float],
+    ) -> None:
+        """Draw a curve: one `setData` for it, one more for the faint raw curve under a smoothed one.
+
+        Args:
+            line: the data.
+            colour, ground: the curve's colour and the one behind it, for opaque faint tones.
+            weight: of the smoothing; 0 draws the raw curve only.
+            log: whether y is drawn as log10; values of zero and less become gaps.
+            columns: width of the plot in pixels; `window`: the visible range of x.
+        """
+
+        def reduced(y: Floats) -> tuple[Floats, Floats]:
+            return decimate(line.x, log10(y) if log else y, columns, window)
+
+        smoothing = 0.0 if line.dashed or line.low is not None else weight
+        self.raw.setVisible(smoothing > 0)
+        if smoothing > 0:
+            self.raw.setPen(pg.mkPen(mix(colour, ground, FAINT), width=1))
+            self.raw.setData(*reduced(line.y))
+        style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
+        x, y = reduced(smooth(line.y, smoothing))
+        self.main.setVisible(True)
+        self.main.setPen(pg.mkPen(colour, width=1, style=style))
+        self.main.setData(x, y)
+        few = line.points and x.size * DOT_EVERY_PX <= columns
+        self.dots.setVisible(few)
+        if few:
+            good = np.isfinite(y)
+            self.dots.setData(x[good], y[good], pen=None, brush=pg.mkBrush(colour))
+        self.band.setVisible(line.low is not None)
+        if line.low is not None and line.high is not None:
+            self.band.setBrush(QBrush(QColor(mix(colour, ground, BAND))))
+            self.band.setPath(_band_path(*reduced(line.low), *reduced(line.high)))
+
+
+def log10(y: Floats) -> Floats:
+    """log10 with NaN where it does not exist."""
+    return np.log10(y, where=y > 0, out=np.full_like(y, np.nan))
+
+
+def _band_path(low_x: Floats, low: Floats, high_x: Floats, high: Floats) -> QPainterPath:
+    """The closed area between two curves; gaps in either are skipped."""
+    up = np.isfinite(high)
+    down = np.isfinite(low)
+    outline = [QPointF(x, y) for x, y in zip(high_x[up].tolist(), high[up].tolist(), strict=True)]
+    outline += [
+        QPointF(x, y)
+        for x, y in zip(low_x[down][::-1].tolist(), low[down][::-1].tolist(), strict=True)
+    ]
+    path = QPainterPath()
+    if len(outline) > 2:
+        path.addPolygon(QPolygonF(outline))
+        path.closeSubpath()
+    return path

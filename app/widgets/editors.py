@@ -1,0 +1,342 @@
+"""The controls of a form, one per kind of field. Each has `committed(value)`, `show_field` and `set_wrong`.
+
+Numbers are typed into a line, not a spin box: learning rates want 1e-4 and an empty line means the
+default. What cannot be read as a number is handed on as text, so that the recipe's own validation says
+what is wrong with it, in one voice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.widgets.controls import Button, label, restyle
+from app.widgets.theme import Theme
+
+COMMIT_MS = 300
+Value = str | int | float | bool | tuple[str, ...] | None
+
+
+class ChoiceLike(Protocol):
+    """One value of a choice with its words."""
+
+    @property
+    def value(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+
+
+class FieldLike(Protocol):
+    """What a form reads of a field; the view models' field has this shape."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def value(self) -> Value: ...
+    @property
+    def is_default(self) -> bool: ...
+    @property
+    def optional(self) -> bool: ...
+    @property
+    def multiple(self) -> bool: ...
+    @property
+    def choices(self) -> Sequence[ChoiceLike]: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def help(self) -> str: ...
+    @property
+    def paper(self) -> str: ...
+    @property
+    def advanced(self) -> bool: ...
+    @property
+    def section(self) -> str: ...
+    @property
+    def problem(self) -> str: ...
+    @property
+    def problem_hint(self) -> str: ...
+
+
+class Editor(QWidget):
+    """The base of the controls."""
+
+    committed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("surface", "none")
+        self.row = QHBoxLayout(self)
+        self.row.setContentsMargins(0, 0, 0, 0)
+        self.row.setSpacing(6)
+
+    def show_field(self, field: FieldLike) -> None:
+        """Show a field's value; never overwrite what is being typed."""
+        raise NotImplementedError
+
+    def set_wrong(self, wrong: bool) -> None:
+        """Mark or unmark the control as holding a problem."""
+        raise NotImplementedError
+
+    def control(self) -> QWidget:
+        """The widget that takes the focus."""
+        raise NotImplementedError
+
+
+class LineEditor(Editor):
+    """Text, numbers, comma-separated lists and mappings; a unit may stand behind."""
+
+    def __init__(self, field: FieldLike) -> None:
+        super().__init__()
+        self._kind = field.kind
+        self._list = field.multiple or field.kind == "list"
+        self.line = QLineEdit()
+        self.row.addWidget(self.line, 1)
+        if field.unit:
+            self.row.addWidget(label(field.unit, "hint"))
+        self._sent: Value = field.value
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(COMMIT_MS)
+        self._timer.timeout.connect(self._commit)
+        self.line.textEdited.connect(lambda _: self._timer.start())
+        self.line.editingFinished.connect(self._finish)
+
+    def show_field(self, field: FieldLike) -> None:
+        """Show the value; a default stands as a placeholder."""
+        text = written(field.value)
+        self.line.setPlaceholderText(text if field.is_default and text else _nothing(field))
+        if self.line.hasFocus() and self.line.isModified():
+            return
+        self._sent = None if field.is_default else field.value
+        shown = "" if field.is_default else text
+        if shown != self.line.text():
+            self.line.setText(shown)
+            self.line.setCursorPosition(0)
+
+    def set_wrong(self, wrong: bool) -> None:
+        """Red border."""
+        restyle(self.line, "wrong", wrong)
+
+    def control(self) -> QWidget:
+        """The line."""
+        return self.line
+
+    def _finish(self) -> None:
+        if self._timer.isActive():
+            self._timer.stop()
+            self._commit()
+        self.line.setModified(False)
+
+    def _commit(self) -> None:
+        value = read(self.line.text(), self._kind, many=self._list)
+        if value != self._sent or type(value) is not type(self._sent):
+            self._sent = value
+            self.committed.emit(value)
+
+
+class PathEditor(LineEditor):
+    """A file or folder: typed, or picked in the system's dialog."""
+
+    def __init__(self, theme: Theme, field: FieldLike) -> None:
+        super().__init__(field)
+        browse = Button(theme, "", "", "folder-open")
+        browse.setAccessibleName(f"Browse for {field.label}")
+        browse.setToolTip("Browse")
+        browse.clicked.connect(self._browse)
+        self._folder = field.path.endswith("folder")
+        self.row.addWidget(browse)
+
+    def _browse(self) -> None:
+        if self._folder:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose a folder", self.line.text())
+        else:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a file", self.line.text())
+        if chosen:
+            self.line.setText(chosen)
+            self._commit()
+
+
+class _QuietCombo(QComboBox):
+    """A combo box that leaves the wheel to the form it stands in."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Change by the wheel only when it has the focus."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class ChoiceEditor(Editor):
+    """One of several values; an optional field begins with an empty choice."""
+
+    def __init__(self, field: FieldLike) -> None:
+        super().__init__()
+        self.combo = _QuietCombo()
+        self.combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.combo.setMinimumContentsLength(8)
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.combo.setSizeAdjustPolicy(policy)
+        self.row.addWidget(self.combo, 1)
+        self._offered: list[tuple[str, str | None]] = []
+        self.combo.activated.connect(self._commit)
+
+    def show_field(self, field: FieldLike) -> None:
+        """Show the choices and the value; a value that is no choice is shown all the same."""
+        offered: list[tuple[str, str | None]] = [("default", None)] if field.optional else []
+        offered += [(choice.label, choice.value) for choice in field.choices]
+        value = None if field.value is None else written(field.value)
+        if value is not None and all(key != value for _, key in offered):
+            offered.append((value, value))
+        if value is None and not field.optional:
+            offered.insert(0, ("choose…", None))
+        if offered != self._offered:
+            self._offered = offered
+            self.combo.clear()
+            self.combo.addItems([text for text, _ in offered])
+        place = next((row for row, (_, key) in enumerate(offered) if key == value), -1)
+        self.combo.setCurrentIndex(place)
+
+    def set_wrong(self, wrong: bool) -> None:
+        """Red border."""
+        restyle(self.combo, "wrong", wrong)
+
+    def control(self) -> QWidget:
+        """The combo box."""
+        return self.combo
+
+    def _commit(self, place: int) -> None:
+        self.committed.emit(self._offered[place][1])
+
+
+class BoolEditor(Editor):
+    """Yes or no."""
+
+    def __init__(self, field: FieldLike) -> None:
+        super().__init__()
+        self.box = QCheckBox()
+        self.row.addWidget(self.box)
+        self.row.addStretch(1)
+        self.box.clicked.connect(lambda on: self.committed.emit(bool(on)))
+
+    def show_field(self, field: FieldLike) -> None:
+        """Tick the box."""
+        self.box.setChecked(bool(field.value))
+        self.box.setText("yes" if field.value else "no")
+
+    def set_wrong(self, wrong: bool) -> None:
+        """A box cannot be wrong in itself; the words beside it say what is."""
+
+    def control(self) -> QWidget:
+        """The box."""
+        return self.box
+
+
+class ManyEditor(Editor):
+    """Several of the offered values, one tick box each."""
+
+    def __init__(self, field: FieldLike) -> None:
+        super().__init__()
+        self._column = QVBoxLayout()
+        self._column.setSpacing(0)
+        self.row.addLayout(self._column, 1)
+        self._boxes: dict[str, QCheckBox] = {}
+        self._empty = label("nothing to choose from yet", "hint")
+        self._column.addWidget(self._empty)
+
+    def show_field(self, field: FieldLike) -> None:
+        """Tick the values; one that is not offered is shown all the same, so that it can be taken out."""
+        value = field.value
+        ticked = value if isinstance(value, tuple) else (() if value is None else (str(value),))
+        words = {choice.value: choice.label for choice in field.choices}
+        words.update({key: key for key in ticked if key not in words})
+        for key in [key for key in self._boxes if key not in words]:
+            self._boxes.pop(key).deleteLater()
+        for key, text in words.items():
+            if key not in self._boxes:
+                box = QCheckBox(text)
+                box.setAccessibleName(f"{field.label}: {text}")
+                box.clicked.connect(self._commit)
+                self._column.addWidget(box)
+                self._boxes[key] = box
+            self._boxes[key].setChecked(key in ticked)
+        self._empty.setVisible(not self._boxes)
+
+    def set_wrong(self, wrong: bool) -> None:
+        """The words beside it say what is wrong."""
+
+    def control(self) -> QWidget:
+        """The first box."""
+        return next(iter(self._boxes.values()), self)
+
+    def _commit(self) -> None:
+        self.committed.emit(tuple(key for key, box in self._boxes.items() if box.isChecked()))
+
+
+def make_editor(theme: Theme, field: FieldLike) -> Editor:
+    """The control for a field."""
+    if field.kind == "bool":
+        return BoolEditor(field)
+    many = field.multiple or field.kind == "list"
+    if (
+        many
+        and field.kind in ("list", "dataset", "stage", "choice")
+        and (field.choices or field.kind != "list")
+    ):
+        return ManyEditor(field)
+    if field.kind in ("choice", "stage", "dataset"):
+        return ChoiceEditor(field)
+    if field.kind == "path":
+        return PathEditor(theme, field)
+    return LineEditor(field)
+
+
+def written(value: Value) -> str:
+    """A value as it is typed."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+def read(text: str, kind: str, *, many: bool = False) -> Value:
+    """What was typed as a value of the field's kind; None for nothing, the text itself if it does not fit."""
+    text = text.strip()
+    if not text:
+        return None
+    if many:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    plain = text.replace(" ", "").replace("\u202f", "")
+    try:
+        if kind == "int":
+            return int(plain)
+        if kind == "float":
+            return float(plain)
+    except ValueError:
+        return text
+    return text
+
+
+def _nothing(field: FieldLike) -> str:
+    return "none" if field.optional else ""

@@ -1,0 +1,207 @@
+"""A heatmap with viridis, a colour bar, zoom to range and a readout under the pointer.
+
+CKA lives between 0.9 and 1: on the full range 0-1 its differences vanish, so the range can be zoomed to
+the values; the colour bar always says which range is shown. Importing this module loads pyqtgraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+
+from app.widgets.controls import label
+from app.widgets.decimate import Floats, thinned
+from app.widgets.theme import Theme
+
+AXIS_PX = 10
+AXIS_WIDTH = 38
+PX_PER_ROW_NAME = 26
+PX_PER_COLUMN_NAME = 52
+SMALLEST_SPAN = 1e-3
+BAR_WIDTH = 8
+
+
+class HeatmapView(QWidget):
+    """A matrix as an image; row 0 is painted lowest, NaN is left open."""
+
+    def __init__(self, theme: Theme, name: str, *, empty: str = "") -> None:
+        super().__init__()
+        self._theme = theme
+        self._name = name
+        self._rows: tuple[str, ...] = ()
+        self._cols: tuple[str, ...] = ()
+        self._row_axis = "layer"
+        self._col_axis = "layer"
+        self._values: Floats = np.empty((0, 0))
+        self._zoomed = True
+
+        self.plot = pg.PlotWidget(background=None)
+        self.plot.setAccessibleName(name)
+        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setFrameShape(QFrame.Shape.NoFrame)
+        self.plot.setMinimumSize(120, 80)
+        self._item = self.plot.getPlotItem()
+        self._item.hideButtons()
+        self._item.setMenuEnabled(False)
+        self._item.setContentsMargins(0, 4, 0, 0)
+        box = self._item.getViewBox()
+        box.disableAutoRange()
+        box.setMouseEnabled(x=False, y=False)
+        for side in ("left", "bottom"):
+            axis = self._item.getAxis(side)
+            axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=False)
+        self._item.getAxis("left").setWidth(AXIS_WIDTH)
+        self._item.getAxis("bottom").setHeight(18)
+        self.image = pg.ImageItem(axisOrder="row-major")
+        colours = pg.colormap.get("viridis")
+        self.image.setColorMap(colours)
+        self._item.addItem(self.image)
+        self.bar = pg.ColorBarItem(
+            colorMap=colours, width=BAR_WIDTH, interactive=False, values=(0.0, 1.0)
+        )
+        self.bar.setImageItem(self.image, insert_in=self._item)
+        self.plot.scene().sigMouseMoved.connect(self.hover)
+        self.plot.viewport().installEventFilter(self)
+
+        self.readout = label("", "small")
+        self.readout.setParent(self.plot)
+        self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.readout.hide()
+        self.empty = QLabel(empty, self.plot)
+        self.empty.setProperty("role", "hint")
+        self.empty.setWordWrap(True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.plot)
+        theme.changed.connect(self._recolour)
+        self._recolour()
+        self.clear()
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The range the colours span."""
+        low, high = self.bar.levels()
+        return float(low), float(high)
+
+    def set_data(
+        self,
+        values: Floats,
+        rows: Sequence[str],
+        cols: Sequence[str],
+        *,
+        row_axis: str = "layer",
+        col_axis: str = "layer",
+    ) -> None:
+        """Show a matrix of shape (len(rows), len(cols)).
+
+        Raises:
+            ValueError: the shape does not fit the names.
+        """
+        if values.shape != (len(rows), len(cols)):
+            raise ValueError(f"matrix {values.shape} for {len(rows)} rows and {len(cols)} columns")
+        self._values, self._rows, self._cols = values, tuple(rows), tuple(cols)
+        self._row_axis, self._col_axis = row_axis, col_axis
+        if not np.isfinite(values).any():
+            self.clear()
+            return
+        self.empty.hide()
+        self._show(True)
+        self.image.setImage(values, autoLevels=False)
+        self.image.setRect(QRectF(0, 0, len(cols), len(rows)))
+        box = self._item.getViewBox()
+        box.setRange(xRange=(0, len(cols)), yRange=(0, len(rows)), padding=0)
+        self._set_levels()
+        self._set_ticks()
+
+    def clear(self) -> None:
+        """Show nothing but the words for an empty map."""
+        self._values = np.empty((0, 0))
+        self.image.clear()
+        self._show(False)
+        self.empty.setVisible(bool(self.empty.text()))
+
+    def set_empty(self, text: str) -> None:
+        """What stands in an empty map."""
+        self.empty.setText(text)
+
+    def set_zoomed(self, zoomed: bool) -> None:
+        """Spread the colours over the range of the values, or over 0 to 1."""
+        self._zoomed = zoomed
+        if self._values.size:
+            self._set_levels()
+
+    def _show(self, on: bool) -> None:
+        self.image.setVisible(on)
+        self.bar.setVisible(on)
+        for side in ("left", "bottom"):
+            self._item.getAxis(side).setVisible(on)
+
+    def _set_levels(self) -> None:
+        low, high = 0.0, 1.0
+        finite = self._values[np.isfinite(self._values)]
+        if self._zoomed:
+            low, high = float(finite.min()), float(finite.max())
+            if high - low < SMALLEST_SPAN:
+                low, high = high - SMALLEST_SPAN, high
+        self.bar.setLevels((low, high))
+        digits = 2 if high - low > 0.05 else 4
+        ends = [(low, f"{low:.{digits}f}"), (high, f"{high:.{digits}f}")]
+        self.bar.axis.setTicks([ends])
+
+    def _set_ticks(self) -> None:
+        box = self._item.getViewBox()
+        left = max(int(box.height()) // PX_PER_ROW_NAME, 2)
+        below = max(int(box.width()) // PX_PER_COLUMN_NAME, 2)
+        self._item.getAxis("left").setTicks([thinned(self._rows, left, 0.5)])
+        self._item.getAxis("bottom").setTicks([thinned(self._cols, below, 0.5)])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As many names on the axes as there is room for."""
+        super().resizeEvent(event)
+        self.empty.setGeometry(self.plot.rect().adjusted(24, 8, -24, -8))
+        if self._values.size:
+            self._set_ticks()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Leaving hides the readout."""
+        if event.type() == QEvent.Type.Leave:
+            self.readout.hide()
+        return False
+
+    def _recolour(self) -> None:
+        tokens = self._theme.tokens
+        font = self._theme.font()
+        font.setPixelSize(AXIS_PX)
+        axes = [self._item.getAxis("left"), self._item.getAxis("bottom"), self.bar.axis]
+        for axis in axes:
+            axis.setPen(pg.mkPen(tokens.panel, width=1))
+            axis.setTextPen(pg.mkPen(tokens.third))
+            axis.setStyle(tickFont=font)
+        self.readout.setStyleSheet(
+            f"background: {tokens.panel}; border: 1px solid {tokens.edge}; border-radius: 4px; padding: 2px 6px;"
+        )
+
+    def hover(self, place: QPointF) -> None:
+        """Say what stands at a place of the scene."""
+        box = self._item.getViewBox()
+        if not self._values.size or not box.sceneBoundingRect().contains(place):
+            self.readout.hide()
+            return
+        at = box.mapSceneToView(place)
+        row = min(max(int(at.y()), 0), len(self._rows) - 1)
+        col = min(max(int(at.x()), 0), len(self._cols) - 1)
+        value = self._values[row, col]
+        shown = f"{value:.4f}" if np.isfinite(value) else "not measured"
+        self.readout.setText(
+            f"{self._row_axis} {self._rows[row]} · {self._col_axis} {self._cols[col]} · {shown}"
+        )
+        self.readout.adjustSize()
+        self.readout.move(max(self.plot.width() - self.readout.width() - 60, 44), 8)
+        self.readout.show()

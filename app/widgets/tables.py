@@ -1,0 +1,134 @@
+"""A small read-only table for scores, guards and differences: aligned, coloured, copied as TSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from app.widgets.controls import colour_of
+from app.widgets.theme import Theme
+
+ROW_HEIGHT = 29
+HEADER_HEIGHT = 26
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, and optionally a colour token, weight, tooltip and the colour of a dot before it."""
+
+    text: str
+    token: str = ""
+    bold: bool = False
+    tip: str = ""
+    dot: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, alignment, the token of the heading, and whether it takes spare width."""
+
+    title: str
+    numeric: bool = True
+    token: str = ""
+    stretch: bool = False
+    tip: str = ""
+
+
+class Table(QTableWidget):
+    """Rows of cells; numbers stand right, in tabular figures. Ctrl+C copies the selection as TSV."""
+
+    def __init__(self, theme: Theme, name: str) -> None:
+        super().__init__()
+        self._theme = theme
+        self._columns: tuple[Column, ...] = ()
+        self._rows: tuple[tuple[Cell, ...], ...] = ()
+        self.setAccessibleName(name)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setShowGrid(False)
+        self.setIconSize(QSize(8, 8))
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setCornerButtonEnabled(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        self.verticalHeader().setMinimumSectionSize(ROW_HEIGHT)
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setFixedHeight(HEADER_HEIGHT)
+        self.horizontalHeader().setSectionsClickable(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        theme.changed.connect(self._recolour)
+
+    def show_rows(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+        """Show a table; only what differs is written."""
+        new_columns, new_rows = tuple(columns), tuple(tuple(row) for row in rows)
+        if new_columns != self._columns:
+            self._columns = new_columns
+            self.setColumnCount(len(new_columns))
+            for place, column in enumerate(new_columns):
+                self._set_heading(place, column)
+            self._rows = ()
+        self.setRowCount(len(new_rows))
+        for row, cells in enumerate(new_rows):
+            old = self._rows[row] if row < len(self._rows) else ()
+            for place, cell in enumerate(cells):
+                if place >= len(old) or old[place] != cell:
+                    self.setItem(row, place, self._item(cell, self._columns[place]))
+        self._rows = new_rows
+
+    def content_height(self) -> int:
+        """The height that shows every row."""
+        return HEADER_HEIGHT + ROW_HEIGHT * self.rowCount() + 2
+
+    def as_text(self, *, all_rows: bool = False) -> str:
+        """The selected rows (or all) with the headings, as TSV."""
+        chosen = sorted({index.row() for index in self.selectedIndexes()})
+        rows = range(len(self._rows)) if all_rows or not chosen else chosen
+        lines = ["\t".join(column.title for column in self._columns)]
+        lines += ["\t".join(cell.text for cell in self._rows[row]) for row in rows]
+        return "\n".join(lines)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Ctrl+C copies."""
+        if event.matches(QKeySequence.StandardKey.Copy):
+            QGuiApplication.clipboard().setText(self.as_text())
+        else:
+            super().keyPressEvent(event)
+
+    def _set_heading(self, place: int, column: Column) -> None:
+        item = QTableWidgetItem(column.title)
+        side = Qt.AlignmentFlag.AlignRight if column.numeric else Qt.AlignmentFlag.AlignLeft
+        item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+        item.setToolTip(column.tip)
+        if column.token:
+            item.setForeground(QColor(colour_of(self._theme, column.token)))
+        self.setHorizontalHeaderItem(place, item)
+        mode = QHeaderView.ResizeMode
+        self.horizontalHeader().setSectionResizeMode(
+            place, mode.Stretch if column.stretch else mode.ResizeToContents
+        )
+
+    def _item(self, cell: Cell, column: Column) -> QTableWidgetItem:
+        item = QTableWidgetItem(cell.text)
+        side = Qt.AlignmentFlag.AlignRight if column.numeric else Qt.AlignmentFlag.AlignLeft
+        item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+        item.setToolTip(cell.tip or (cell.text if column.stretch else ""))
+        if cell.token:
+            item.setForeground(QColor(colour_of(self._theme, cell.token)))
+        if cell.dot:
+            item.setIcon(self._theme.icon("circle-fill", colour_of(self._theme, cell.dot)))
+        if cell.bold:
+            font = QFont(self.font())
+            font.setWeight(QFont.Weight.DemiBold)
+            item.setFont(font)
+        return item
+
+    def _recolour(self) -> None:
+        columns, rows = self._columns, self._rows
+        self._columns, self._rows = (), ()
+        self.show_rows(columns, rows)

@@ -1,0 +1,94 @@
+"""How much of what was lost a recovery brought back, along the lineage of the checkpoints.
+
+The recovered fraction is (recovered - degraded) / (base - degraded): 1 when the base's accuracy is back, above 1
+when it is passed, below 0 when the recovery made things worse. It is undefined when nothing was lost and
+when the three accuracies were not measured by the same protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.events import Role
+from core.recipe.plan import Step
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy (0..1) of one task on one checkpoint, and the fingerprint of how it was measured."""
+
+    value: float
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Trio:
+    """The ids of the three stages that a recovery is judged by."""
+
+    base: str
+    degraded: str
+    recovered: str
+
+
+def trio(steps: Sequence[Step], recovered: str) -> Trio | None:
+    """What `recovered` is judged against, walking from each stage to the one whose checkpoint it read.
+
+    The nearest ancestor with role degraded, and from there the nearest with role base or expert: after
+    forgetting, the expert is what was lost. None when the lineage holds no such pair.
+    """
+    by_id = {step.id: step for step in steps}
+    degraded = _ancestor(by_id, recovered, frozenset({"degraded"}))
+    if degraded is None:
+        return None
+    base = _ancestor(by_id, degraded, frozenset({"base", "expert"}))
+    return None if base is None else Trio(base, degraded, recovered)
+
+
+def _ancestor(by_id: Mapping[str, Step], start: str, roles: frozenset[Role]) -> str | None:
+    source = by_id[start].source
+    while source is not None:
+        if by_id[source].role in roles:
+            return source
+        source = by_id[source].source
+    return None
+
+
+def fraction(
+    base: Accuracy | None, degraded: Accuracy | None, recovered: Accuracy | None
+) -> float | None:
+    """(recovered - degraded) / (base - degraded); None when one is missing, nothing was lost, or protocols differ."""
+    if base is None or degraded is None or recovered is None:
+        return None
+    if not base.protocol == degraded.protocol == recovered.protocol:
+        return None
+    lost = base.value - degraded.value
+    return (recovered.value - degraded.value) / lost if lost > 0 else None
+
+
+def recovered_fractions(
+    steps: Sequence[Step], accuracies: Mapping[str, Mapping[str, Accuracy]]
+) -> dict[str, dict[str, float | None]]:
+    """The fraction of every recovered stage and task.
+
+    Args:
+        steps: the run's plan.
+        accuracies: stage id -> task -> final accuracy of its checkpoint; what was not measured is absent.
+
+    Returns:
+        Stage id -> task -> fraction or None, for every recovered stage that has a degraded ancestor and every
+        task measured on it.
+    """
+    result: dict[str, dict[str, float | None]] = {}
+    for step in steps:
+        judged = trio(steps, step.id) if step.role == "recovered" else None
+        if judged is None:
+            continue
+        base, degraded, own = (
+            accuracies.get(id_, {}) for id_ in (judged.base, judged.degraded, judged.recovered)
+        )
+        result[step.id] = {
+            task: fraction(base.get(task), degraded.get(task), accuracy)
+            for task, accuracy in own.items()
+        }
+    return result

@@ -1,0 +1,142 @@
+"""The probe: fixed inputs on which the activations of two networks are compared.
+
+Here a probe is a set of inputs, not a classifier trained on activations, as the word means elsewhere. This
+module decides what is fed and which positions are read; the comparison is `core.analysis.cka`.
+
+The paper gives one vector per item (section 5.4) without naming the token, and one row per token of prompt +
+ground truth (section 4.3). The ground truth here is the item's demonstration, or its answer key where there is
+none, closed by the end-of-turn token as in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from core.analysis.cka import SMALLEST_N, SMALLEST_SEQUENCE
+from core.data.chat import answer_ids, prompt_ids
+from core.data.example import Dataset, Example
+from core.errors import UserError
+from core.evaluation import multiple_choice, tooluse
+from core.lm.activations import capture, layer_names
+from core.recipe.stage_specs import CkaSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BATCH_TOKENS = 4096
+"""Tokens, padding included, that go through the network at once; bounds memory, decides nothing."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the networks read: token ids, and of each item the positions whose states are kept.
+
+    Attributes:
+        sequences: token ids, one list an item.
+        spans: of each item (start, stop); per sample their mean is kept, per sequence all of them.
+        pooled: whether the states of a span are averaged to one vector.
+        dropped: items left out because they are too short.
+    """
+
+    sequences: tuple[tuple[int, ...], ...]
+    spans: tuple[tuple[int, int], ...]
+    pooled: bool
+    dropped: int = 0
+
+    def batches(self) -> Iterator[range]:
+        """Consecutive items that go through the network together."""
+        start, width = 0, 0
+        for index, sequence in enumerate(self.sequences):
+            width = max(width, len(sequence))
+            if index > start and width * (index + 1 - start) > BATCH_TOKENS:
+                yield range(start, index)
+                start, width = index, len(sequence)
+        if start < len(self.sequences):
+            yield range(start, len(self.sequences))
+
+
+def ground_truth(example: Example) -> str:
+    """The item's own answer: its demonstration, else its answer key; "" if it has neither."""
+    if example.demonstration:
+        return example.demonstration
+    if example.calls:
+        return tooluse.as_text(example.calls)
+    if example.gold or example.gold_choice is None:
+        return example.gold
+    return multiple_choice.LETTERS[example.gold_choice]
+
+
+def inputs_of(
+    settings: CkaSettings, dataset: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> Inputs:
+    """The first `settings.samples` items of the dataset as inputs, sorted by length.
+
+    Raises:
+        UserError: too few items, or an item without the answer that is to be read.
+    """
+    per_sequence = settings.mode == "per_sequence"
+    items: list[tuple[tuple[int, ...], tuple[int, int]]] = []
+    dropped = 0
+    for example in dataset.examples[: settings.samples]:
+        prompt = prompt_ids(tokenizer, example.messages)
+        if not per_sequence and settings.token == "last_prompt":
+            items.append((tuple(prompt), (len(prompt) - 1, len(prompt))))
+            continue
+        truth = ground_truth(example)
+        if not truth:
+            raise UserError(
+                f"Item {example.id} of dataset {settings.probe} has no answer to read.",
+                "Choose per-sample mode with token last_prompt, or a dataset with answers.",
+            )
+        whole = (*prompt, *answer_ids(tokenizer, truth))
+        if per_sequence:
+            span = (0, len(whole))
+        elif settings.token == "last":
+            span = (len(whole) - 1, len(whole))
+        else:
+            span = (len(prompt), len(whole))
+        if per_sequence and len(whole) < SMALLEST_SEQUENCE:
+            dropped += 1
+        else:
+            items.append((whole, span))
+    needed = 1 if per_sequence else SMALLEST_N
+    if len(items) < needed:
+        raise UserError(
+            f"CKA needs at least {needed} probe items, and dataset {settings.probe} gives {len(items)}.",
+            "Choose a larger dataset, or raise its limit.",
+        )
+    items.sort(key=lambda item: len(item[0]))
+    return Inputs(
+        sequences=tuple(sequence for sequence, _ in items),
+        spans=tuple(span for _, span in items),
+        pooled=not per_sequence,
+        dropped=dropped,
+    )
+
+
+States = dict[str, list[Tensor]]
+"""Layer name -> one float32 CPU tensor an item: (d,) pooled, or (T, d)."""
+
+
+def read(
+    model: PreTrainedModel, inputs: Inputs, check: Callable[[], None] = lambda: None
+) -> Iterator[tuple[range, States]]:
+    """The kept states of every layer, batch by batch with the numbers of its items.
+
+    `check` is called before each batch and may raise StopRequested.
+    """
+    layers = layer_names(model)
+    for batch in inputs.batches():
+        first = batch.start
+
+        def select(index: int, states: Tensor, first: int = first) -> Tensor:
+            start, stop = inputs.spans[first + index]
+            kept = states[start:stop].float()
+            return kept.mean(0) if inputs.pooled else kept
+
+        sequences: list[Sequence[int]] = [inputs.sequences[index] for index in batch]
+        yield batch, capture(model, [sequences], layers, select, check)

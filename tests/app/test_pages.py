@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.settings import Settings
+from app.viewmodels.application import Application
+from app.viewmodels.run import RunViewModel
+from app.viewmodels.runs import COLUMNS
+from app.views.compare_page import ComparePage
+from app.views.dialogs import Dialogs
+from app.views.new_run_page import NewRunPage
+from app.views.run_page import RunPage
+from app.views.runs_page import RunsPage
+from app.widgets.theme import Theme
+from core.store.home import Home
+from tests.app.conftest import Sample
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
+
+
+class Agreeing(Dialogs):
+    """Says yes, or no, and remembers the questions."""
+
+    def __init__(self) -> None:
+        self.agree = True
+        self.asked: list[str] = []
+
+    def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
+        self.asked.append(title)
+        return self.agree
+
+    def ask_text(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
+        return "renamed"
+
+
+@dataclass
+class Told:
+    """What the pages asked of the application, instead of doing it."""
+
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    def spawn(self, *_: object) -> None:
+        raise OSError("no worker in this test")
+
+
+@dataclass
+class Desk:
+    """An application on hand-made runs, with what its pages need."""
+
+    application: Application
+    settings: Settings
+    dialogs: Agreeing
+    told: Told
+    runs: dict[str, str]
+
+
+@pytest.fixture
+def desk(sample: Sample, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    told = Told()
+    settings = Settings()
+    application = Application(sample.home, settings, spawn=told.spawn)
+    for name in ("stop", "save_now", "resume", "delete"):
+        monkeypatch.setattr(
+            application, name, lambda *given, name=name: told.calls.append((name, *given))
+        )
+    application.begin()
+    qtbot.waitUntil(lambda: application.runs.rowCount() == len(sample.runs), timeout=10_000)
+    yield Desk(application, settings, Agreeing(), told, sample.runs)
+    application.close()
+    application.deleteLater()
+
+
+def _shown(page: QWidget, qtbot: QtBot) -> None:
+    qtbot.addWidget(page)
+    page.resize(1104, 736)
+    page.show()
+    qtbot.waitExposed(page)
+
+
+@pytest.fixture
+def runs_page(desk: Desk, theme: Theme, qtbot: QtBot) -> RunsPage:
+    made = RunsPage(desk.application, desk.settings, theme, desk.dialogs)
+    _shown(made, qtbot)
+    made.refresh_now()
+    return made
+
+
+@pytest.fixture
+def run_page(desk: Desk, theme: Theme, qtbot: QtBot) -> RunPage:
+    made = RunPage(desk.application, desk.settings, theme, desk.dialogs)
+    _shown(made, qtbot)
+    return made
+
+
+def _open(desk: Desk, page: RunPage, which: str, qtbot: QtBot) -> RunViewModel:
+    run = desk.application.open_run(desk.runs[which])
+    page.show_run(run)
+    qtbot.waitUntil(lambda: run.loaded, timeout=15_000)
+    page.refresh_now()
+    return run
+
+
+def test_that_searching_and_filtering_narrow_the_list_and_can_be_undone(
+    runs_page: RunsPage, qtbot: QtBot
+) -> None:
+    table = runs_page.table.model()
+    assert table.rowCount() == 6
+    runs_page.search.setText("pruned fixture")
+    assert table.rowCount() == 2
+    runs_page.search.clear()
+    runs_page.status.chosen.emit("failed")
+    assert table.rowCount() == 1
+    runs_page.search.setText("nothing has this name")
+    assert table.rowCount() == 0
+    runs_page.refresh_now()
+    assert not runs_page.table.isVisible()
+
+
+def test_that_the_newest_run_is_first_and_enter_opens_it(
+    runs_page: RunsPage, desk: Desk, qtbot: QtBot
+) -> None:
+    runs_page.table.selectRow(0)
+    with qtbot.waitSignal(runs_page.opened) as told:
+        qtbot.keyClick(runs_page.table, Qt.Key.Key_Return)
+    assert told.args == [desk.runs["waiting"]]
+
+
+def test_that_keys_star_and_cross_and_take_it_back(
+    runs_page: RunsPage, desk: Desk, qtbot: QtBot
+) -> None:
+    model = desk.application.runs
+    runs_page.table.selectRow(0)
+    star = COLUMNS.index("star")
+    role = Qt.ItemDataRole.UserRole + 4
+
+    def mark() -> int:
+        return int(model.index(model.row_of(desk.runs["waiting"]), star).data(role))
+
+    for key, expected in ((Qt.Key.Key_S, 1), (Qt.Key.Key_X, -1), (Qt.Key.Key_X, 0)):
+        runs_page.table.selectRow(0)
+        qtbot.keyClick(runs_page.table, key)
+        qtbot.waitUntil(lambda expected=expected: mark() == expected, timeout=5000)
+
+
+def test_that_deleting_asks_first_and_does_nothing_on_no(
+    runs_page: RunsPage, desk: Desk, qtbot: QtBot
+) -> None:
+    runs_page.table.selectRow(0)
+    desk.dialogs.agree = False
+    qtbot.keyClick(runs_page.table, Qt.Key.Key_Delete)
+    assert desk.dialogs.asked == ["Delete the run?"]
+    assert desk.told.calls == []
+    desk.dialogs.agree = True
+    qtbot.keyClick(runs_page.table, Qt.Key.Key_Delete)
+    assert desk.told.calls == [("delete", desk.runs["waiting"])]
+
+
+def test_that_selected_runs_are_compared_and_copied_as_tsv(
+    runs_page: RunsPage, desk: Desk, qtbot: QtBot
+) -> None:
+    assert not runs_page.compare_button.isEnabled()
+    runs_page.table.selectAll()
+    with qtbot.waitSignal(runs_page.compared) as told:
+        runs_page.compare_button.click()
+    assert len(told.args[0]) == 6
+    qtbot.keyClick(runs_page.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    lines = QGuiApplication.clipboard().text().splitlines()
+    assert len(lines) == 7
+    assert {line.count("\t") for line in lines} == {lines[0].count("\t")}
+
+
+def test_that_an_empty_list_teaches_and_leads_to_a_new_run(
+    home: Home, theme: Theme, qtbot: QtBot
+) -> None:
+    application = Application(home, Settings(), spawn=Told().spawn)
+    page = RunsPage(application, Settings(), theme, Dialogs())
+    _shown(page, qtbot)
+    application.begin()
+    qtbot.waitUntil(lambda: application.runs.loaded, timeout=10_000)
+    qtbot.waitUntil(page.empty.isVisible, timeout=2000)
+    application.close()
+
+
+@pytest.mark.parametrize(
+    ("which", "visible"),
+    [("running", {"save_now", "stop", "discard"}), ("done", set()), ("failed", {"resume"})],
+)
+def test_that_the_buttons_are_those_the_status_allows(
+    run_page: RunPage, desk: Desk, qtbot: QtBot, which: str, visible: set[str]
+) -> None:
+    _open(desk, run_page, which, qtbot)
+    names = ("save_now", "stop", "discard", "resume")
+    assert {name for name in names if getattr(run_page, name).isVisible()} == visible
+
+
+def test_that_the_buttons_reach_the_application_and_discard_asks(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    uid = _open(desk, run_page, "running", qtbot).uid
+    run_page.save_now.click()
+    run_page.stop.click()
+    desk.dialogs.agree = False
+    run_page.discard.click()
+    assert desk.told.calls == [("save_now", uid), ("stop", uid, True)]
+    desk.dialogs.agree = True
+    run_page.discard.click()
+    assert desk.told.calls[-1] == ("stop", uid, False)
+
+
+def test_that_a_finished_run_fills_every_part(run_page: RunPage, desk: Desk, qtbot: QtBot) -> None:
+    run = _open(desk, run_page, "done", qtbot)
+    assert run_page.title.whole() == run.name
+    assert len(run_page.strip.cards) == 3
+    for chart in (run_page.curves.chart, run_page.accuracy.chart):
+        chart.redraw()
+        assert not chart.empty.isVisible()
+    assert not run_page.cka.map.empty.isVisible()
+    assert run_page.details.scores.rowCount() == 2
+    assert run_page.details.guards.rowCount() > 0
+    assert "Run done" in run_page.details.log.toPlainText()
+    assert "axolotl" in run_page.completions.view.student.toPlainText().lower()
+    assert not run_page.failure.isVisible()
+
+
+def test_that_a_failed_run_says_what_happened_and_what_to_do(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    _open(desk, run_page, "failed", qtbot)
+    assert run_page.failure.isVisible()
+    assert "ran out of memory" in run_page.failure.accessibleName()
+
+
+def test_that_the_metric_and_the_map_can_be_chosen(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    _open(desk, run_page, "done", qtbot)
+    card = run_page.curves
+    assert card.which.key() == "divergence"
+    card.which.setCurrentIndex(card.which.findData("entropy"))
+    card.which.chosen.emit("entropy")
+    assert card.which.key() == "entropy"
+    cka = run_page.cka
+    cka.layout_choice.choose("layers")
+    assert cka.slider.isVisible()
+    cka.slider.setValue(0)
+    assert cka.at.text() == "step 5"
+    low, _ = cka.map.levels
+    cka.zoom.click()
+    assert cka.map.levels == (0.0, 1.0) != (low, 1.0)
+
+
+def test_that_another_run_leaves_no_wire_to_the_one_before(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    before = _open(desk, run_page, "done", qtbot)
+    after = _open(desk, run_page, "failed", qtbot)
+    before.headerChanged.emit()
+    before.seriesChanged.emit()
+    qtbot.wait(120)
+    assert run_page.title.whole() == after.name
+
+
+def test_that_a_hidden_page_does_not_refresh_until_it_is_shown(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    _open(desk, run_page, "running", qtbot)
+    run_page.hide()
+    called: list[int] = []
+    run_page.later(lambda: called.append(1))
+    qtbot.wait(120)
+    assert called == []
+    run_page.show()
+    qtbot.waitUntil(lambda: called == [1], timeout=2000)
+
+
+def test_that_recipe_and_form_are_two_sides_of_one_thing(
+    desk: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    model = desk.application.new_run
+    page = NewRunPage(model, desk.settings, theme)
+    _shown(page, qtbot)
+    desk.application.duplicate(desk.runs["done"])
+    qtbot.waitUntil(lambda: "sdft" in model.text, timeout=5000)
+    model.select("1")
+    page.refresh_now()
+    assert [card.isChecked() for card in page.strip.cards] == [False, False, True]
+    page.form.changed.emit("stages.1.max_steps", 7)
+    page.refresh_now()
+    assert "max_steps: 7" in page.yaml.toPlainText()
+    page.yaml.setPlainText(page.yaml.toPlainText().replace("max_steps: 7", "max_steps: -3"))
+
+    def problem() -> str:
+        found = [it.message for it in model.problems() if it.path == "stages.1.max_steps"]
+        return found[0] if found else ""
+
+    qtbot.waitUntil(lambda: bool(problem()), timeout=5000)
+    page.refresh_now()
+    assert not page.start.isEnabled()
+    assert problem() in page.form.note("stages.1.max_steps")
+    page.side.choose("problems")
+    assert page.problems.count() == len(model.problems())
+
+
+def test_that_comparing_shows_scores_curves_and_differences(
+    desk: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    page = ComparePage(desk.application, desk.settings, theme)
+    _shown(page, qtbot)
+    assert page.empty.isVisible()
+    model = desk.application.compare
+    model.set_runs([desk.runs["done"], desk.runs["pruned"]])
+    qtbot.waitUntil(lambda: not model.loading and bool(model.table().lines), timeout=15_000)
+    page.refresh_now()
+    qtbot.waitUntil(lambda: page.scores.rowCount() == 4, timeout=5000)
+    assert page.differences.rowCount() > 0
+    page.overlay.redraw()
+    assert len(page.overlay.legend.buttons) == 2
+    page.which.chosen.emit("accuracy:tooluse")
+    page.overlay.redraw()
+    assert not page.overlay.empty.isVisible()
+    model.remove_run(desk.runs["pruned"])
+    qtbot.waitUntil(lambda: page.scores.rowCount() == 2, timeout=5000)
+
+
+def test_that_a_run_waiting_for_its_first_event_shows_what_will_be_there(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    run = desk.application.open_run(desk.runs["waiting"])
+    run_page.show_run(run)
+    run_page.refresh_now()
+    run_page.curves.chart.redraw()
+    assert run_page.curves.chart.empty.isVisible()
+    assert run_page.cka.map.empty.isVisible()
+    assert not run_page.completions.view.isVisible()

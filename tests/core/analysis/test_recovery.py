@@ -1,0 +1,98 @@
+"""The role walk and the recovered fraction."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.analysis.recovery import Accuracy, Trio, fraction, recovered_fractions, trio
+from core.events import Role
+from core.recipe.plan import Step
+
+
+def _step(id_: str, source: str | None, role: Role | None, kind: str = "sft") -> Step:
+    return Step(id=id_, kind=kind, spec=None, source=source, role=role, implied=role is None)
+
+
+FORGETTING = [
+    _step("base", None, "base", "base"),
+    _step("base.evaluate", "base", None, "evaluate"),
+    _step("expert", "base", "expert"),
+    _step("forgot", "expert", "degraded"),
+    _step("forgot.evaluate", "forgot", None, "evaluate"),
+    _step("back_base", "forgot", "recovered", "sdft"),
+    _step("back_expert", "forgot", "recovered", "sdft"),
+]
+
+
+def test_that_after_forgetting_the_expert_is_what_was_lost() -> None:
+    assert trio(FORGETTING, "back_expert") == Trio("expert", "forgot", "back_expert")
+
+
+def test_that_after_compression_the_base_is_what_was_lost() -> None:
+    steps = [
+        _step("base", None, "base", "base"),
+        _step("nf4", "base", "degraded", "quantize"),
+        _step("one", "nf4", "recovered", "sdft"),
+        _step("two", "one", "recovered", "sdft"),
+    ]
+    assert trio(steps, "one") == Trio("base", "nf4", "one")
+    assert trio(steps, "two") == Trio("base", "nf4", "two")
+
+
+def test_that_several_degradations_are_judged_from_the_last_one_back_to_the_undegraded() -> None:
+    steps = [
+        _step("base", None, "base", "base"),
+        _step("prune", "base", "degraded", "prune"),
+        _step("nf4", "prune", "degraded", "quantize"),
+        _step("back", "nf4", "recovered", "sdft"),
+    ]
+    assert trio(steps, "back") == Trio("base", "nf4", "back")
+
+
+def test_that_a_recovery_without_a_degraded_ancestor_has_no_fraction() -> None:
+    steps = [_step("base", None, "base", "base"), _step("better", "base", "recovered", "sdft")]
+    assert trio(steps, "better") is None
+    assert recovered_fractions(steps, {"better": {"t": Accuracy(0.5, "p")}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("base", "degraded", "recovered", "expected"),
+    [
+        (0.6, 0.2, 0.4, 0.5),
+        (0.6, 0.2, 0.6, 1.0),
+        (0.6, 0.2, 0.8, 1.5),
+        (0.6, 0.2, 0.1, -0.25),
+        (0.2, 0.2, 0.4, None),
+        (0.2, 0.4, 0.4, None),
+    ],
+)
+def test_that_the_fraction_is_of_what_was_lost(
+    base: float, degraded: float, recovered: float, expected: float | None
+) -> None:
+    result = fraction(*(Accuracy(value, "p") for value in (base, degraded, recovered)))
+    assert result == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_that_nothing_is_subtracted_across_protocols_or_from_what_is_missing(odd: int) -> None:
+    same = [Accuracy(0.6, "p"), Accuracy(0.2, "p"), Accuracy(0.4, "p")]
+    assert fraction(*same) == pytest.approx(0.5)
+    assert (
+        fraction(*[Accuracy(a.value, "q") if i == odd else a for i, a in enumerate(same)]) is None
+    )
+    assert fraction(*[None if i == odd else a for i, a in enumerate(same)]) is None
+
+
+def test_that_every_recovered_stage_and_task_gets_its_own_fraction() -> None:
+    p = "protocol"
+    accuracies = {
+        "base": {"science": Accuracy(0.3, p)},
+        "expert": {"science": Accuracy(0.6, p), "tooluse": Accuracy(0.2, p)},
+        "forgot": {"science": Accuracy(0.4, p), "tooluse": Accuracy(0.7, p)},
+        "back_base": {"science": Accuracy(0.5, p), "tooluse": Accuracy(0.6, p)},
+        "back_expert": {"science": Accuracy(0.7, p)},
+    }
+    assert recovered_fractions(FORGETTING, accuracies) == {
+        "back_base": {"science": pytest.approx(0.5), "tooluse": None},
+        "back_expert": {"science": pytest.approx(1.5)},
+    }
