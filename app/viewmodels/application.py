@@ -175,7 +175,8 @@ class Application(QObject):
         """The view model of a run; it fills itself and follows the run from now on."""
         model = self._model(uid)
         row = self._row(uid)
-        idle = row is not None and row.status == "queued"
+        # One that waits gets its thread when its turn comes.
+        idle = uid in self._workers.waiting or (row is not None and row.status == "queued")
         if not model.loaded and not idle:
             self._workers.attach(uid, self.device(uid))
         self._open[uid] = self._open.pop(uid)

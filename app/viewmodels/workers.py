@@ -119,6 +119,7 @@ class Workers(QObject):
         started = next_to_start(self._waiting, taken)
         for waiting in started:
             self._waiting.remove(waiting)
+            self.forget(waiting.uid)  # a thread that read the old log; one thread feeds a model
             self._model(waiting.uid).reset()
             mode: Mode = "spawn" if self._in_process is None else "in_process"
             self._watch(waiting.uid, mode, waiting.device)

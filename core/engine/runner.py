@@ -1,0 +1,348 @@
+"""Walks the plan of a recipe: finds or makes each checkpoint, measures it, and tells what happened.
+
+It knows neither processes nor the store: events leave by `emit`, the past comes in as a `Past`. Errors of
+a stage pass through, after the stage has been reported as failed.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from core.analysis.recovery import recovered_fractions
+from core.data.example import Dataset
+from core.engine.identity import inputs_of, seed_of, stage_identity
+from core.engine.lock import exclusive
+from core.engine.resume import Log, Past, add_score
+from core.errors import BugError, StopRequested
+from core.events import (
+    CheckpointSaved,
+    Event,
+    Progress,
+    RunFinished,
+    StageFinished,
+    StageStarted,
+    StageStatus,
+    TaskEvaluated,
+)
+from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
+from core.lm.device import Compute
+from core.recipe.plan import Step, plan
+from core.recipe.sources import DatasetSource, Dtype, ModelSource
+from core.recipe.spec import Recipe
+from core.recipe.stage_specs import CheckpointSpec, SdftSpec, SftSpec, StageSpec
+from core.stages.context import LiveMeasure, StageContext
+from core.store.home import Home
+
+Stage = Callable[..., Checkpoint]
+"""`(spec, checkpoint, context) -> Checkpoint`, the spec being that of its kind."""
+
+BaseStage = Callable[
+    [ModelSource, Path, Path, Callable[[int, int], None] | None],
+    Checkpoint,
+]
+
+STATE_FOLDER = "state"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the runner is composed of; tests put in parts of their own.
+
+    Attributes:
+        stages: stage kind -> stage.
+        base: registers the base model: (source, checkpoints, cache, progress).
+        live: live measurement of a training stage, or None when the recipe wants none.
+        dataset: loads a dataset by (name, source, folder of relative paths).
+        compute: chooses by (device, dtype).
+        saved_step: the step of the training state in a checkpoint's folder.
+    """
+
+    stages: Mapping[str, Stage]
+    base: BaseStage
+    live: Callable[[Recipe, StageContext], LiveMeasure | None]
+    dataset: Callable[[str, DatasetSource, Path], Dataset]
+    compute: Callable[[str, Dtype], Compute]
+    saved_step: Callable[[Path], int | None]
+
+
+@dataclass
+class Runner:
+    """One session of one run.
+
+    Attributes:
+        recipe: checked.
+        home: where checkpoints and the run's folder lie.
+        uid: of the run.
+        parts: stages and what they need.
+        log: for forgetting what a step that is done again had reported.
+        past: what earlier sessions left, see `core.engine.resume.rewind`.
+        emit: reports an event.
+        stop: None, or how a stop was asked for: True to keep, False to discard.
+        save_now: True once for each request to save.
+        root: folder of relative data paths.
+    """
+
+    recipe: Recipe
+    home: Home
+    uid: str
+    parts: Parts
+    log: Log
+    past: Past
+    emit: Callable[[Event], None]
+    stop: Callable[[], bool | None]
+    save_now: Callable[[], bool]
+    root: Path
+    _made: dict[str, Checkpoint] = field(default_factory=dict)
+    _datasets: dict[str, Dataset] = field(default_factory=dict)
+    _compute: Compute = field(init=False)
+
+    def run(self) -> RunFinished:
+        """Execute what is left of the plan; the result says done or stopped.
+
+        Raises:
+            Exception: whatever a stage failed with.
+        """
+        began = time.monotonic()
+        steps = plan(self.recipe)
+        self._compute = self.parts.compute(self.recipe.device, self.recipe.base.dtype)
+        status: StageStatus = "done"
+        try:
+            for step in steps:
+                self._check_stop()
+                self._made[step.id] = self._execute(step)
+        except StopRequested:
+            status = "stopped"
+        return RunFinished(
+            status=status,
+            seconds=time.monotonic() - began,
+            recovered_fraction=recovered_fractions(steps, self.past.scores),
+        )
+
+    def _execute(self, step: Step) -> Checkpoint:
+        """The checkpoint with which the step ends."""
+        if step.spec is None or step.source is None:
+            return self._base(step)
+        if isinstance(step.spec, CheckpointSpec):
+            return self._make(step, step.spec, self._made[step.source])
+        return self._measure(step, step.spec, self._made[step.source])
+
+    def _base(self, step: Step) -> Checkpoint:
+        checkpoints, cache = self.home.checkpoints, self.home.cache
+        if step.id in self.past.finished:
+            checkpoint = self.parts.base(self.recipe.base, checkpoints, cache, None)
+            if self._settled(step, checkpoint.identity):
+                return checkpoint
+
+        def report(done: int, total: int) -> None:
+            self._check_stop()
+            self.emit(Progress(stage=step.id, done=done, total=total, unit="byte"))
+
+        with self._reported(step) as ended:
+            checkpoint = self.parts.base(self.recipe.base, checkpoints, cache, report)
+            self._tell_saved(step, checkpoint)
+            ended(checkpoint)
+        return checkpoint
+
+    def _make(self, step: Step, spec: CheckpointSpec, parent: Checkpoint) -> Checkpoint:
+        """Find the checkpoint that `spec` makes from `parent`, or make it."""
+        inputs = inputs_of(
+            spec,
+            seed=seed_of(spec, self.recipe.seed),
+            dtype=self._compute.dtype_name,
+            datasets=[self._dataset(name).fingerprint for name in _datasets_of(spec)],
+            teacher=self._made[spec.teacher].identity if isinstance(spec, SdftSpec) else None,
+        )
+        identity = stage_identity(parent.identity, spec, inputs)
+        folder = folder_of(self.home.checkpoints, identity)
+        lock = folder.with_suffix(".lock")
+        with exclusive(lock, waiting=self._check_stop):
+            settled = self._settled(step, identity)
+            found = self._found(folder, identity)
+            if found is not None and not settled:
+                with self._reported(step, reused=True) as ended:
+                    self._tell_saved(step, found)
+                    ended(found)
+            if found is not None:
+                return found
+            if settled or self.parts.saved_step(folder) is None:
+                self._forget(step)  # its checkpoint, or the state to go on from, is gone
+            context = self._context(step, spec, identity=identity, folder=folder, inputs=inputs)
+            if isinstance(spec, SftSpec | SdftSpec):
+                context = replace(context, measure=self.parts.live(self.recipe, context))
+            _clear(folder)
+            with self._reported(step) as ended:
+                try:
+                    made = self.parts.stages[spec.kind](spec, parent, context)
+                except StopRequested as stop:
+                    if not stop.keep:
+                        shutil.rmtree(folder)
+                    raise
+                self._check_made(step, made, identity)
+                ended(made)
+            _free_memory()
+            with suppress(PermissionError):  # Windows: another run that waits has it open
+                lock.unlink()  # whoever takes the lock from now on finds the manifest
+        return made
+
+    def _measure(self, step: Step, spec: StageSpec, subject: Checkpoint) -> Checkpoint:
+        if self._settled(step, subject.identity):
+            return subject
+        context = self._context(step, spec, identity="", folder=self.home.run(self.uid), inputs={})
+        with self._reported(step) as ended:
+            self.parts.stages[spec.kind](spec, subject, context)
+            ended(subject)
+        _free_memory()
+        return subject
+
+    def _settled(self, step: Step, identity: str) -> bool:
+        """Whether an earlier session ended the step with this checkpoint; work on another is forgotten."""
+        if self.past.partial.get(step.id, identity) != identity:
+            self._forget(step)
+        if self.past.finished.get(step.id, identity) != identity:
+            self._forget(step)
+        return step.id in self.past.finished
+
+    def _forget(self, step: Step) -> None:
+        """Take back what earlier sessions reported of the step, if anything."""
+        finished = self.past.finished.pop(step.id, None)
+        partial = self.past.partial.pop(step.id, None)
+        if finished is not None or partial is not None:
+            self.log.purge_stage(step.id)
+
+    def _found(self, folder: Path, identity: str) -> Checkpoint | None:
+        found = read_manifest(folder)
+        if found is not None and found.identity != identity:
+            raise BugError(f"{folder} holds {found.identity}, not {identity}")
+        return found
+
+    def _check_made(self, step: Step, made: Checkpoint, identity: str) -> None:
+        if made.identity != identity or read_manifest(made.path) is None:
+            raise BugError(f"stage {step.id} did not write the checkpoint {identity}")
+
+    def _context(
+        self,
+        step: Step,
+        spec: StageSpec,
+        *,
+        identity: str,
+        folder: Path,
+        inputs: Mapping[str, object],
+    ) -> StageContext:
+        assert step.source is not None  # only the base has none, and it gets no context
+        seed = self.recipe.seed
+        if isinstance(spec, CheckpointSpec):
+            seed = seed_of(spec, seed)
+        return StageContext(
+            stage=step.id,
+            subject=step.source,
+            identity=identity,
+            folder=folder,
+            seed=seed,
+            compute=self._compute,
+            inputs=inputs,
+            datasets=self._dataset,
+            tasks=self.recipe.tasks,
+            checkpoint_of=self._made.__getitem__,
+            emit=self._emit,
+            stop=self.stop,
+            save_now=self.save_now,
+        )
+
+    @contextmanager
+    def _reported(
+        self, step: Step, *, reused: bool = False
+    ) -> Iterator[Callable[[Checkpoint], None]]:
+        """Report start and end of a step; the block calls what it is given when it has succeeded."""
+        began = time.monotonic()
+        status: StageStatus = "failed"
+        identity: str | None = None
+
+        def ended(checkpoint: Checkpoint) -> None:
+            nonlocal status, identity
+            status, identity = "done", checkpoint.identity
+
+        compute = self._compute
+        self.emit(
+            StageStarted(
+                stage=step.id,
+                device=str(compute.device),
+                dtype=compute.dtype_name,
+                why=compute.why,
+            )
+        )
+        try:
+            yield ended
+        except StopRequested:
+            status = "stopped"
+            raise
+        finally:
+            self.emit(
+                StageFinished(
+                    stage=step.id,
+                    status=status,
+                    checkpoint=identity,
+                    reused=reused,
+                    seconds=time.monotonic() - began,
+                )
+            )
+
+    def _tell_saved(self, step: Step, checkpoint: Checkpoint) -> None:
+        """Report a checkpoint that no stage of this session wrote."""
+        weights = Path(checkpoint.facts.get("weights", checkpoint.path))
+        files = [file for file in weights.rglob("*") if file.is_file()]
+        self.emit(
+            CheckpointSaved(
+                stage=step.id,
+                identity=checkpoint.identity,
+                parent=checkpoint.parent,
+                stage_kind=checkpoint.kind,
+                path=checkpoint.path.relative_to(self.home.path).as_posix(),
+                bytes=sum(file.stat().st_size for file in files),
+            )
+        )
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, TaskEvaluated):
+            add_score(self.past.scores, event)
+        self.emit(event)
+
+    def _dataset(self, name: str) -> Dataset:
+        if name not in self._datasets:
+            source = self.recipe.datasets[name]
+            self._datasets[name] = self.parts.dataset(name, source, self.root)
+        return self._datasets[name]
+
+    def _check_stop(self) -> None:
+        keep = self.stop()
+        if keep is not None:
+            raise StopRequested(keep)
+
+
+def _datasets_of(spec: CheckpointSpec) -> tuple[str, ...]:
+    return spec.datasets if isinstance(spec, SftSpec | SdftSpec) else ()
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, or remove what an interrupted session left in it besides its training state."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name == STATE_FOLDER:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _free_memory() -> None:
+    """Return the networks of the last step: the next one may need the room."""
+    gc.collect()
+    torch.cuda.empty_cache()

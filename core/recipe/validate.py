@@ -1,0 +1,227 @@
+"""What is wrong with a recipe, in sentences for the person who wrote it.
+
+`parse` looks at types and limits, `check` at the graph, `check_files` at the disk; each problem names
+the field it belongs to (`stages.2.teacher`) so that a form can show it there. Nothing here loads a model
+or reads a dataset: what only their content can tell, the stages say.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.recipe.field import BASE
+from core.recipe.messages import Problem, explain
+from core.recipe.plan import sources
+from core.recipe.spec import SCHEMA, Recipe
+from core.recipe.stage_specs import (
+    CheckpointSpec,
+    CkaSpec,
+    EvaluateSpec,
+    PruneSpec,
+    QuantizeSpec,
+    SdftSpec,
+    SftSpec,
+    StageSpec,
+)
+
+__all__ = ["Problem", "check", "check_files", "parse"]
+
+
+def parse(raw: Any) -> tuple[Recipe | None, list[Problem]]:
+    """The recipe in `raw` (plain data as read from YAML or JSON), or what keeps it from being one."""
+    if not isinstance(raw, Mapping):
+        return None, [
+            Problem(
+                "",
+                "This is no recipe: it has no fields.",
+                "A recipe is a mapping that starts with name, base and stages.",
+            )
+        ]
+    version = raw.get("schema", SCHEMA)
+    if isinstance(version, int) and version > SCHEMA:
+        return None, [
+            Problem(
+                "schema",
+                f"This recipe has format {version}; this version of Rekindle reads up to {SCHEMA}.",
+                "Install a newer version of Rekindle.",
+            )
+        ]
+    try:
+        return Recipe.model_validate(raw), []
+    except ValidationError as error:
+        return None, explain(error, raw)
+
+
+def check(recipe: Recipe) -> list[Problem]:
+    """What is wrong with the graph: names that lead nowhere, and stages that cannot follow each other."""
+    problems = [*_check_names(recipe), *_check_measure(recipe)]
+    earlier: dict[str, StageSpec | None] = {BASE: None}
+    read_by = sources(recipe)
+    for index, spec in enumerate(recipe.stages):
+        path = f"stages.{index}"
+        problems += _check_links(path, spec, earlier)
+        problems += _check_stage(path, spec, recipe)
+        problems += _check_order(path, spec, _lineage(read_by[spec.id], recipe, index))
+        earlier.setdefault(spec.id, spec)
+    if not recipe.stages and not recipe.measure.tasks and recipe.measure.cka is None:
+        problems.append(
+            Problem("stages", "There is nothing to do.", "Add a stage, or a task under measure.")
+        )
+    return problems
+
+
+def check_files(recipe: Recipe, root: Path) -> list[Problem]:
+    """Files and folders that the recipe names and that are not there; relative ones belong to `root`."""
+    problems = []
+    for field in ("folder", "gguf"):
+        given = getattr(recipe.base, field)
+        if given and not (root / Path(given).expanduser()).exists():
+            problems.append(
+                Problem(
+                    f"base.{field}",
+                    f"There is no {'folder' if field == 'folder' else 'file'} {given}.",
+                    "Give the full path of the model, or name a model that ships with Rekindle.",
+                )
+            )
+    for name, source in recipe.datasets.items():
+        if source.file and not (root / Path(source.file).expanduser()).exists():
+            problems.append(
+                Problem(
+                    f"datasets.{name}.file",
+                    f"There is no file or folder {source.file}.",
+                    f"Give its path, for example with --set datasets.{name}.file=PATH.",
+                )
+            )
+    return problems
+
+
+def _check_names(recipe: Recipe) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, spec in enumerate(recipe.stages):
+        path = f"stages.{index}.id"
+        if spec.id == BASE:
+            yield Problem(
+                path, f"The id {BASE} is taken by the base model.", "Give this stage another id."
+            )
+        elif spec.id in seen:
+            yield Problem(
+                path,
+                f"Stage {seen[spec.id] + 1} is called {spec.id} as well.",
+                "Every stage needs an id of its own.",
+            )
+        seen.setdefault(spec.id, index)
+    for name, task in recipe.tasks.items():
+        yield from _known(f"tasks.{name}.dataset", task.dataset, recipe.datasets, "dataset")
+
+
+def _check_measure(recipe: Recipe) -> Iterator[Problem]:
+    for index, task in enumerate(recipe.measure.tasks):
+        yield from _known(f"measure.tasks.{index}", task, recipe.tasks, "task")
+    cka = recipe.measure.cka
+    if cka is None:
+        return
+    yield from _known("measure.cka.probe", cka.probe, recipe.datasets, "dataset")
+    makers = [BASE, *(spec.id for spec in recipe.stages if isinstance(spec, CheckpointSpec))]
+    yield from _known("measure.cka.reference", cka.reference, makers, "checkpoint")
+
+
+def _check_links(
+    path: str, spec: StageSpec, earlier: Mapping[str, StageSpec | None]
+) -> Iterator[Problem]:
+    links = {"from": spec.from_}
+    if isinstance(spec, SdftSpec):
+        links["teacher"] = spec.teacher
+    if isinstance(spec, CkaSpec):
+        links["reference"] = spec.reference
+    makers = [name for name, it in earlier.items() if it is None or isinstance(it, CheckpointSpec)]
+    for field, target in links.items():
+        if target is None or target in makers:
+            continue
+        if target in earlier:
+            message = f"{target} only measures: it makes no checkpoint."
+        elif target == spec.id:
+            message = "A stage cannot name itself."
+        else:
+            message = f"No earlier stage is called {target}."
+        yield Problem(f"{path}.{field}", message, f"Choose one of {_listed(makers)}.")
+
+
+def _check_stage(path: str, spec: StageSpec, recipe: Recipe) -> Iterator[Problem]:
+    if isinstance(spec, SftSpec | SdftSpec):
+        if not spec.datasets:
+            yield Problem(
+                f"{path}.dataset", "There is nothing to train on.", "Name at least one dataset."
+            )
+        for index, name in enumerate(spec.datasets):
+            field = f"{path}.dataset" + ("" if isinstance(spec.dataset, str) else f".{index}")
+            yield from _known(field, name, recipe.datasets, "dataset")
+    if isinstance(spec, SdftSpec) and spec.max_completion_length <= spec.num_loss_tokens_to_skip:
+        yield Problem(
+            f"{path}.max_completion_length",
+            f"With answers of at most {spec.max_completion_length} tokens, of which the first "
+            f"{spec.num_loss_tokens_to_skip} carry no loss, nothing can be learned.",
+            f"Allow more than {spec.num_loss_tokens_to_skip} tokens.",
+        )
+    if isinstance(spec, EvaluateSpec):
+        for index, task in enumerate(spec.tasks):
+            yield from _known(f"{path}.tasks.{index}", task, recipe.tasks, "task")
+    if isinstance(spec, CkaSpec):
+        yield from _known(f"{path}.probe", spec.probe, recipe.datasets, "dataset")
+
+
+def _check_order(path: str, spec: StageSpec, lineage: Sequence[StageSpec]) -> Iterator[Problem]:
+    quantized = next((it.id for it in lineage if isinstance(it, QuantizeSpec)), None)
+    if quantized is None:
+        return
+    if isinstance(spec, QuantizeSpec):
+        yield Problem(
+            f"{path}.from",
+            f"{quantized} has quantized these weights already.",
+            "Quantize a checkpoint that is not quantized, for example base.",
+        )
+    elif isinstance(spec, PruneSpec):
+        yield Problem(
+            f"{path}.from",
+            f"The weights are packed by {quantized}, and packed weights cannot be sliced.",
+            "Prune first and quantize afterwards.",
+        )
+    elif isinstance(spec, SftSpec | SdftSpec) and spec.method == "full":
+        yield Problem(
+            f"{path}.method",
+            f"The weights are packed by {quantized}, and packed weights cannot be trained.",
+            "Train a LoRA adapter on them: set method to lora.",
+        )
+
+
+def _lineage(start: str, recipe: Recipe, before: int) -> list[StageSpec]:
+    """The makers from `start` up to the base, looking at the first `before` stages only."""
+    read_by = sources(recipe)
+    makers = {it.id: it for it in recipe.stages[:before] if isinstance(it, CheckpointSpec)}
+    found: list[StageSpec] = []
+    while start in makers:
+        spec = makers.pop(start)  # popped: ids that occur twice cannot make a circle
+        found.append(spec)
+        start = read_by[spec.id]
+    return found
+
+
+def _known(path: str, name: str, names: Iterable[str], what: str) -> Iterator[Problem]:
+    known = list(names)
+    if name in known:
+        return
+    if not known:
+        hint = f"Add it under {what}s."
+    elif close := difflib.get_close_matches(name, known, n=1):
+        hint = f"Did you mean {close[0]}?"
+    else:
+        hint = f"Choose one of {_listed(known)}."
+    yield Problem(path, f"There is no {what} called {name}.", hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,116 @@
+"""Supervised fine-tuning: next-token loss on the demonstrations.
+
+The loss of an optimizer step is the mean over all answer tokens of the step (a long answer counts for
+more than a short one, and the cut into micro-batches does not matter); prompt tokens carry none. The
+paper does not say how its SFT reduces the loss; this is the usual way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.data.chat import answer_ids, prompt_ids
+from core.data.example import Example
+from core.distill.batch import by_length, collate, predicting
+from core.distill.head import check_head, head_of, hidden_states
+from core.distill.likelihood import cross_entropy
+from core.lm.checkpoint import Checkpoint
+from core.recipe.stage_specs import SftSpec
+from core.stages.context import StageContext
+from core.stages.items import demonstrated, fitting, within
+from core.stages.student import Student, prepare
+from core.stages.training import StepReport, train
+
+CHUNK_TOKENS = 256  # tokens whose logits exist at once; the default of sdft.chunk_tokens
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A prompt and the answer to learn, as token ids; the answer ends its turn."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
+def run(spec: SftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpoint:
+    """Train on the demonstrations of the stage's datasets.
+
+    Raises:
+        UserError: items without demonstration, or none that fits.
+    """
+    examples = demonstrated(spec, context)
+    student = prepare(spec, checkpoint, context)
+
+    def encode(example: Example) -> Answered:
+        return Answered(
+            prompt_ids(student.tokenizer, example.messages),
+            answer_ids(student.tokenizer, example.demonstration),
+        )
+
+    def fits(item: Answered) -> bool:
+        return len(item.answer) <= spec.max_completion_length and within(
+            len(item.prompt),
+            len(item.answer),
+            max_prompt_length=spec.max_prompt_length,
+            context_length=student.context_length,
+        )
+
+    items = fitting(examples, context, encode, fits)
+    facts = {"loss_reduction": "mean over answer tokens of the optimizer step"}
+    return train(
+        spec, checkpoint, context, student, items, AnswerLikelihood(spec, student, context), facts
+    )
+
+
+class AnswerLikelihood:
+    """Cross entropy of the answers; an `Objective`."""
+
+    def __init__(self, spec: SftSpec, student: Student, context: StageContext) -> None:
+        self._spec, self._student, self._context = spec, student, context
+        self._head = head_of(student.model)
+        check_head(student.model, self._head)
+
+    def accumulate(
+        self, step: int, items: Sequence[Answered], backward: Callable[[Tensor], None]
+    ) -> StepReport:
+        """Add the gradients of one optimizer step."""
+        total = sum(len(item.answer) for item in items)
+        lengths = [len(item.prompt) + len(item.answer) for item in items]
+        sums = torch.zeros(3, dtype=torch.float64)
+        for group in by_length(lengths, self._spec.per_device_train_batch_size):
+            self._context.check_stop()
+            batch = collate(
+                [items[index].prompt for index in group],
+                [items[index].answer for index in group],
+                self._pad_id,
+                self._student.model.device,
+            )
+            states = hidden_states(self._student.model, batch.input_ids, batch.attention_mask)
+            result = cross_entropy(
+                predicting(states, batch)[batch.present],
+                self._head,
+                batch.completion[batch.present],
+                torch.full((int(batch.present.sum()),), 1 / total, device=states.device),
+                chunk_tokens=CHUNK_TOKENS,
+            )
+            backward(result.loss)
+            seen = torch.stack([result.nll, result.entropy, result.correct])
+            sums += seen.sum(-1, dtype=torch.float64).cpu()
+        loss, entropy, accuracy = (sums / total).tolist()
+        return StepReport(loss, total, {"student_entropy": entropy, "token_accuracy": accuracy})
+
+    def notes(self) -> dict[str, Any]:
+        """Nothing to keep."""
+        return {}
+
+    def recall(self, notes: Mapping[str, Any]) -> None:
+        """Nothing was kept."""
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self._student.tokenizer.pad_token_id or 0)

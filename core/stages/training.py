@@ -1,0 +1,277 @@
+"""The training loop that `sft` and `sdft` share: optimizer steps, metrics, saving, stopping, resuming.
+
+An `Objective` turns the items of one optimizer step into gradients; everything around that is here and
+does not know what the loss is. `backward` is handed to the objective, so another way to run it (several
+processes) changes this file only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.errors import Diverged, OutOfMemory, StopRequested, UserError
+from core.events import CheckpointSaved, Event, Metrics, Progress
+from core.lm.checkpoint import Checkpoint
+from core.stages.context import StageContext
+from core.stages.optimizer import MasterAdamW
+from core.stages.schedule import DataOrder, learning_rate
+from core.stages.student import Student, TrainSpec, finish
+from core.stages.training_state import (
+    STATE_FOLDER,
+    RandomState,
+    TrainingState,
+    load_state,
+    remove_state,
+    save_state,
+)
+
+Item = TypeVar("Item")
+ItemIn = TypeVar("ItemIn", contravariant=True)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What an objective found in one optimizer step.
+
+    Attributes:
+        loss: the one that was differentiated, over the whole step.
+        tokens: tokens that carried loss; a step without any leaves the weights as they are.
+        values: further metrics.
+        events: to report when the step is done: completions, warnings.
+    """
+
+    loss: float
+    tokens: int
+    values: Mapping[str, float] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+
+
+class Objective(Protocol[ItemIn]):
+    """Turns items into gradients."""
+
+    def accumulate(
+        self, step: int, items: Sequence[ItemIn], backward: Callable[[Tensor], None]
+    ) -> StepReport:
+        """Call `backward` with the micro-batches' losses, which add up to the loss of the step.
+
+        Args:
+            step: counts from 1.
+            items: of this optimizer step.
+            backward: adds the gradients of a loss.
+        """
+        ...
+
+    def notes(self) -> dict[str, Any]:
+        """What a resumed training needs of this objective, as JSON."""
+        ...
+
+    def recall(self, notes: Mapping[str, Any]) -> None:
+        """Take over what `notes` gave."""
+        ...
+
+
+def train(
+    spec: TrainSpec,
+    checkpoint: Checkpoint,
+    context: StageContext,
+    student: Student,
+    items: Sequence[Item],
+    objective: Objective[Item],
+    facts: Mapping[str, Any],
+) -> Checkpoint:
+    """Train to the end, or to a stop, and write the new checkpoint.
+
+    A state left in `context.folder` by an interrupted run is taken up; on a CPU the outcome is bitwise
+    that of an uninterrupted training.
+
+    Args:
+        spec: settings of the stage.
+        checkpoint: the parent.
+        context: of the stage.
+        student: the network, prepared by `core.stages.student.prepare`.
+        items: what to train on, in the order of the datasets.
+        objective: the loss.
+        facts: for the manifest, beside what the loop knows.
+
+    Raises:
+        StopRequested: a person stopped it; the state is saved when they keep it.
+        Diverged: loss or gradients are not finite; the state before that step is saved.
+        OutOfMemory: of the device; likewise.
+        UserError: there is nothing to train on.
+    """
+    if not items:
+        raise UserError(
+            f"Stage {context.stage} has no items to train on.",
+            "Choose a dataset with items, or raise its limit.",
+        )
+    loop = _Loop(spec, checkpoint, context, student, items, objective)
+    try:
+        loop.run()
+    except StopRequested as stop:
+        if stop.keep:
+            loop.save()
+        raise
+    except Diverged:
+        loop.save()
+        raise
+    except torch.OutOfMemoryError as error:
+        loop.save()
+        raise OutOfMemory(
+            f"The device ran out of memory in step {loop.step + 1} of stage {context.stage}.",
+            "Lower per_device_train_batch_size (and raise gradient_accumulation_steps by the same "
+            "factor) or max_completion_length, or switch gradient_checkpointing on; then resume.",
+        ) from error
+    trained = {
+        "trained_steps": loop.step,
+        "trained_tokens": loop.tokens,
+        "trainable_parameters": student.trainable,
+        "items": len(items),
+    }
+    made = finish(spec, checkpoint, context, student, {**facts, **trained})
+    remove_state(context.folder)
+    size = sum(file.stat().st_size for file in made.path.rglob("*") if file.is_file())
+    context.emit(loop.saved(size, final=True))
+    return made
+
+
+class _Loop(Generic[Item]):
+    """The moving parts of one training; between two steps it is always in a state worth saving."""
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        checkpoint: Checkpoint,
+        context: StageContext,
+        student: Student,
+        items: Sequence[Item],
+        objective: Objective[Item],
+    ) -> None:
+        self.spec, self.parent, self.context = spec, checkpoint, context
+        self.student, self.items, self.objective = student, items, objective
+        self.order = DataOrder.plan(
+            len(items),
+            spec.per_device_train_batch_size * spec.gradient_accumulation_steps,
+            max_steps=spec.max_steps,
+            epochs=spec.num_train_epochs,
+            seed=context.seed,
+        )
+        self.optimizer = MasterAdamW(student.model, spec.weight_decay)
+        self.step = 0
+        self.tokens = 0
+        self.saved_step = 0
+        self.random = RandomState.capture()
+        self._notes = objective.notes()
+
+    def run(self) -> None:
+        """Take up a saved state, then all remaining steps."""
+        self._restore()
+        started, first = time.perf_counter(), self.step
+        self._report_progress(None)
+        if self.step == 0:
+            self._measure()
+        while self.step < self.order.steps:
+            self.context.check_stop()
+            self._advance()
+            self._report_progress((self.step - first) / (time.perf_counter() - started))
+            self._measure()
+            due = self.spec.save_steps and self.step % self.spec.save_steps == 0
+            if self.context.save_now() or (due and self.step < self.order.steps):
+                self.save()
+
+    def save(self) -> None:
+        """Write the state after the last finished step, unless it is on disk or nothing was trained."""
+        if self.step == self.saved_step:
+            return
+        size = save_state(
+            self.context.folder,
+            TrainingState(
+                self.step, self.tokens, self.optimizer.tensors(), self.random, self._notes
+            ),
+        )
+        self.saved_step = self.step
+        self.context.emit(self.saved(size, final=False))
+
+    def saved(self, size: int, *, final: bool) -> CheckpointSaved:
+        """The event that weights reached the disk."""
+        folder = self.context.folder if final else self.context.folder / STATE_FOLDER
+        return CheckpointSaved(
+            stage=self.context.stage,
+            identity=self.context.identity,
+            parent=self.parent.identity,
+            stage_kind=self.spec.kind,
+            path=folder.relative_to(self.context.folder.parent.parent).as_posix(),
+            bytes=size,
+            step=self.step,
+            final=final,
+        )
+
+    def _restore(self) -> None:
+        state = load_state(self.context.folder)
+        if state is None:
+            return
+        self.optimizer.restore(state.tensors)
+        self.objective.recall(state.notes)
+        state.random.restore()
+        self.step = self.saved_step = state.step
+        self.tokens, self.random, self._notes = state.tokens, state.random, dict(state.notes)
+
+    def _advance(self) -> None:
+        started = time.perf_counter()
+        self.optimizer.zero_grad()
+        batch = [self.items[index] for index in self.order.batch(self.step)]
+        report = self.objective.accumulate(self.step + 1, batch, self._backward)
+        norm = self.optimizer.clip(self.spec.max_grad_norm)
+        if not (math.isfinite(report.loss) and math.isfinite(norm)):
+            raise Diverged(
+                f"In step {self.step + 1} of stage {self.context.stage} the loss is {report.loss:g} and "
+                f"the gradient norm {norm:g}.",
+                "Lower learning_rate or max_grad_norm; on a GPU, choose bfloat16 or float32 as dtype.",
+            )
+        rate = learning_rate(
+            self.step, self.order.steps, self.spec.learning_rate, self.spec.warmup_ratio
+        )
+        if report.tokens:
+            self.optimizer.step(rate)
+        self.step += 1
+        self.tokens += report.tokens
+        self.random, self._notes = RandomState.capture(), self.objective.notes()
+        seconds = time.perf_counter() - started
+        values = {
+            "loss": report.loss,
+            **report.values,
+            "grad_norm": norm,
+            "learning_rate": rate,
+            "tokens_per_second": report.tokens / seconds,
+            "step_seconds": seconds,
+        }
+        self.context.emit(
+            Metrics(stage=self.context.stage, step=self.step, values=values, tokens=self.tokens)
+        )
+        for event in report.events:
+            self.context.emit(event)
+
+    def _backward(self, loss: Tensor) -> None:
+        (loss * self.optimizer.loss_scale).backward()  # type: ignore[no-untyped-call]
+
+    def _measure(self) -> None:
+        if self.context.measure is not None:
+            self.context.measure(self.student.model, self.student.tokenizer, self.step)
+
+    def _report_progress(self, rate: float | None) -> None:
+        self.context.emit(
+            Progress(
+                stage=self.context.stage,
+                done=self.step,
+                total=self.order.steps,
+                unit="step",
+                rate=rate,
+                eta=(self.order.steps - self.step) / rate if rate else None,
+            )
+        )

@@ -1,0 +1,346 @@
+"""The runner: order, reuse, lineage, stopping, resuming, failing; with stages that take no time."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.engine.lock import exclusive
+from core.engine.resume import rewind
+from core.engine.runner import Runner
+from core.errors import BugError
+from core.events import RunFinished
+from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
+from core.recipe.spec import Recipe
+from core.store.home import Home
+from tests.helpers.fake_engine import Fakes, ListLog, a_recipe, saved_step, text_of
+
+
+@dataclass
+class Rig:
+    """A home and a run in it; each `run` is a session."""
+
+    home: Home
+    log: ListLog = field(default_factory=ListLog)
+    fakes: Fakes = field(default_factory=Fakes)
+    keep: bool | None = None  # what is asked of the session
+
+    def run(self, recipe: Recipe | None = None) -> RunFinished:
+        runner = Runner(
+            recipe=recipe or a_recipe(),
+            home=self.home,
+            uid="u",
+            parts=self.fakes.parts,
+            log=self.log,
+            past=rewind(self.log, self.home.checkpoints, saved_step),
+            emit=lambda event: self.log.events.append(event),
+            stop=lambda: self.keep,
+            save_now=lambda: False,
+            root=self.home.path,
+        )
+        return runner.run()
+
+    def again(self, **asked: Any) -> "Rig":
+        """The same home with another run or session."""
+        return Rig(self.home, **asked)
+
+    def at(self, stage: str, step: int, do: Callable[[], None]) -> None:
+        """Do something before a step of a stage."""
+        self.fakes.before = lambda at, number: do() if (at, number) == (stage, step) else None
+
+    def checkpoint(self, stage: str) -> Checkpoint:
+        identity = self.log.of("stage_finished", stage)[-1].checkpoint
+        found = read_manifest(folder_of(self.home.checkpoints, identity))
+        assert found is not None
+        return found
+
+    def steps(self, stage: str) -> list[int]:
+        return [event.step for event in self.log.of("metrics", stage)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    home = Home(tmp_path / "home")
+    home.create()
+    gc.freeze()  # the runner collects after each stage: with torch loaded that takes long
+    yield Rig(home)
+    gc.unfreeze()
+
+
+def crash() -> None:
+    raise ValueError("boom")
+
+
+def test_that_the_plan_is_executed_in_order_and_every_checkpoint_tells_its_lineage(
+    rig: Rig,
+) -> None:
+    finished = rig.run()
+    assert finished.status == "done"
+    assert rig.log.started() == [
+        "base",
+        "base.evaluate",
+        "nf4",
+        "nf4.evaluate",
+        "nf4.cka",
+        "back",
+        "back.evaluate",
+        "back.cka",
+    ]
+    assert set(rig.log.ended().values()) == {"done"}
+    assert text_of(rig.checkpoint("back")) == "base > quantize > sdft 6 by [base]"
+    assert rig.checkpoint("back").parent == rig.checkpoint("nf4").identity
+    assert rig.checkpoint("nf4").parent == rig.checkpoint("base").identity
+    started = rig.log.of("stage_started", "back")[0]
+    assert (started.device, started.dtype, started.why) == ("cpu", "float32", "tests")
+
+
+def test_that_the_recovered_fraction_is_told_at_the_end(rig: Rig) -> None:
+    assert rig.run().recovered_fraction == {"back": {"science": pytest.approx((7 - 4) / (8 - 4))}}
+
+
+def test_that_measurements_end_with_the_checkpoint_they_read(rig: Rig) -> None:
+    rig.run()
+    measured = rig.log.of("stage_finished", "nf4.cka")[0]
+    assert measured.checkpoint == rig.checkpoint("nf4").identity
+
+
+def test_that_a_branch_and_a_named_teacher_are_followed(rig: Rig) -> None:
+    train = {"kind": "sdft", "dataset": "science", "max_steps": 1}
+    rig.run(
+        a_recipe(
+            [
+                {"id": "expert", "kind": "sft", "dataset": "science", "max_steps": 1},
+                {"id": "nf4", "kind": "quantize", "from": "base"},
+                {**train, "id": "one", "from": "nf4", "teacher": "expert"},
+                {**train, "id": "two", "from": "nf4"},
+            ],
+            measure={},
+        )
+    )
+    assert text_of(rig.checkpoint("one")) == "base > quantize > sdft 1 by [base > sft 1]"
+    assert text_of(rig.checkpoint("two")) == "base > quantize > sdft 1 by [base]"
+
+
+def test_that_a_stage_gets_its_own_seed_else_the_recipes(rig: Rig) -> None:
+    train = {"kind": "sft", "dataset": "science", "max_steps": 1}
+    stages = [{**train, "id": "a"}, {**train, "id": "b", "seed": 5}]
+    rig.run(a_recipe(stages, seed=9, measure={}))
+    assert rig.fakes.contexts["a"].seed == 9
+    assert rig.fakes.contexts["b"].seed == 5
+    assert rig.fakes.contexts["b"].inputs["seed"] == 5
+
+
+def test_that_the_same_checkpoint_wanted_by_another_run_is_found_not_rebuilt(rig: Rig) -> None:
+    rig.run()
+    other = rig.again()
+    other.run()
+    assert other.fakes.ran == [
+        "base.evaluate",
+        "nf4.evaluate",
+        "nf4.cka",
+        "back.evaluate",
+        "back.cka",
+    ]
+    ended = other.log.of("stage_finished", "back")[0]
+    assert ended.reused
+    assert ended.checkpoint == rig.checkpoint("back").identity
+    saved = other.log.of("checkpoint_saved", "back")[0]
+    assert saved.final
+    assert saved.path == rig.checkpoint("back").path.relative_to(rig.home.path).as_posix()
+    assert saved.bytes > 0
+    assert not rig.log.of("stage_finished", "back")[0].reused
+
+
+def test_that_other_data_or_another_seed_make_another_checkpoint_but_the_quantized_one_stays(
+    rig: Rig,
+) -> None:
+    rig.run()
+    other = rig.again(fakes=Fakes(content="other items"))
+    other.run()
+    seeded = rig.again()
+    seeded.run(a_recipe(seed=1))
+    for later in (other, seeded):
+        assert "nf4" not in later.fakes.ran
+        assert "back" in later.fakes.ran
+        assert later.checkpoint("back").identity != rig.checkpoint("back").identity
+
+
+def test_that_a_stop_that_keeps_leaves_a_state_and_the_next_session_goes_on_from_it(
+    rig: Rig,
+) -> None:
+    rig.at("back", 4, lambda: setattr(rig, "keep", True))
+    assert rig.run().status == "stopped"
+    assert rig.log.ended()["back"] == "stopped"
+    assert rig.steps("back") == [1, 2, 3, 4]
+    assert rig.log.of("checkpoint_saved", "back")[-1].step == 4
+
+    later = rig.again(log=rig.log)
+    assert later.run().status == "done"
+    assert later.fakes.ran == ["back", "back.evaluate", "back.cka"]
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+    assert text_of(later.checkpoint("back")) == "base > quantize > sdft 6 by [base]"
+
+
+def test_that_a_stop_that_discards_leaves_nothing_of_the_stage_but_all_of_the_others(
+    rig: Rig,
+) -> None:
+    rig.at("back", 4, lambda: setattr(rig, "keep", False))
+    assert rig.run().status == "stopped"
+    folders = [path.name for path in rig.home.checkpoints.iterdir() if path.is_dir()]
+    assert sorted(folders) == sorted(
+        rig.checkpoint(stage).identity[:20] for stage in ("base", "nf4")
+    )
+    later = rig.again(log=rig.log)
+    later.run()
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+
+
+def test_that_metrics_past_the_saved_state_of_a_killed_training_are_forgotten(rig: Rig) -> None:
+    rig.at("back", 6, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    assert rig.log.ended()["back"] == "failed"
+    assert rig.steps("back") == [1, 2, 3, 4, 5]
+    past = rewind(rig.log, rig.home.checkpoints, saved_step)
+    assert rig.steps("back") == [1, 2, 3, 4]
+    assert set(past.finished) == {"base", "base.evaluate", "nf4", "nf4.evaluate", "nf4.cka"}
+    later = rig.again(log=rig.log)
+    assert later.run().recovered_fraction == {"back": {"science": pytest.approx(0.75)}}
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+    assert later.log.ended()["back"] == "done"
+
+
+def test_that_a_training_killed_before_its_first_state_starts_over(rig: Rig) -> None:
+    rig.at("back", 2, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    later = rig.again(log=rig.log)
+    later.run()
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+
+
+def test_that_an_interrupted_measurement_is_forgotten_and_done_again(rig: Rig) -> None:
+    tasks = {name: {"scorer": "science_exact_v1", "dataset": "science"} for name in ("one", "two")}
+    recipe = a_recipe(tasks=tasks, measure={"tasks": ["one", "two"]})
+    calls = []
+
+    def second_task(stage: str, step: int) -> None:
+        calls.append(stage)
+        if calls.count("nf4.evaluate") == 3:  # its beginning, and each of its tasks
+            crash()
+
+    rig.fakes.before = second_task
+    with pytest.raises(ValueError, match="boom"):
+        rig.run(recipe)
+    assert len(rig.log.of("task_evaluated", "nf4.evaluate")) == 1
+    later = rig.again(log=rig.log)
+    later.run(recipe)
+    assert later.fakes.ran == ["nf4.evaluate", "back", "back.evaluate"]
+    assert [e.task for e in later.log.of("task_evaluated", "nf4.evaluate")] == ["one", "two"]
+    assert len(later.log.of("task_evaluated", "base.evaluate")) == 2
+
+
+def test_that_a_finished_run_run_again_repeats_nothing(rig: Rig) -> None:
+    first = rig.run()
+    told = len(rig.log.events)
+    later = rig.again(log=rig.log)
+    assert later.run().recovered_fraction == first.recovered_fraction
+    assert later.fakes.ran == []
+    assert len(later.log.events) == told
+
+
+def test_that_data_that_changed_between_sessions_undoes_what_was_made_of_it(rig: Rig) -> None:
+    rig.at("back.cka", 0, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    before = rig.checkpoint("back").identity
+    later = rig.again(log=rig.log, fakes=Fakes(content="other items"))
+    later.run()
+    assert later.fakes.ran == ["back", "back.evaluate", "back.cka"]
+    assert later.checkpoint("back").identity != before
+    assert len(later.log.of("task_evaluated", "back.evaluate")) == 1
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+
+
+def test_that_a_checkpoint_deleted_between_sessions_is_made_again(rig: Rig) -> None:
+    rig.at("back", 1, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    nf4 = rig.checkpoint("nf4")
+    (nf4.path / "manifest.json").unlink()
+    later = rig.again(log=rig.log)
+    later.run()
+    assert later.fakes.ran[0] == "nf4"
+    assert "nf4.evaluate" not in later.fakes.ran  # the same weights: the scores stand
+    assert len(later.log.of("stage_finished", "nf4")) == 1
+
+
+def test_that_leftovers_are_cleared_but_a_training_state_is_kept(rig: Rig) -> None:
+    rig.at("back", 4, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    folder = rig.fakes.contexts["back"].folder
+    (folder / "half.safetensors").touch()
+    (folder / "sub").mkdir()
+    seen: list[set[str]] = []
+    later = rig.again(log=rig.log)
+    later.at("back", 0, lambda: seen.append({path.name for path in folder.iterdir()}))
+    later.run()
+    assert seen == [{"state"}]
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+
+
+def test_that_a_training_killed_between_its_manifest_and_its_last_event_keeps_its_curve(
+    rig: Rig,
+) -> None:
+    rig.run()
+    log = ListLog(
+        [
+            e
+            for e in rig.log.events
+            if not getattr(e, "stage", "").startswith("back.")
+            and e not in rig.log.of("stage_finished", "back")
+        ]
+    )
+    later = rig.again(log=log)
+    later.run()
+    assert later.steps("back") == [1, 2, 3, 4, 5, 6]
+    assert later.log.ended()["back"] == "done"
+    assert later.fakes.ran == ["back.evaluate", "back.cka"]
+
+
+def test_that_a_stop_between_stages_is_heeded(rig: Rig) -> None:
+    rig.keep = True
+    assert rig.run().status == "stopped"
+    assert rig.log.events == []
+
+
+def test_that_a_stage_that_does_not_write_its_checkpoint_is_a_bug(rig: Rig) -> None:
+    rig.fakes.rewrite = lambda spec, parent, context: parent  # type: ignore[method-assign]
+    with pytest.raises(BugError, match="nf4 did not write"):
+        rig.run()
+    assert rig.log.ended()["nf4"] == "failed"
+
+
+def test_that_two_runs_that_want_the_same_checkpoint_at_once_make_it_once(rig: Rig) -> None:
+    rig.run(a_recipe(measure={}))
+    identity = rig.checkpoint("nf4").identity
+    folder = folder_of(rig.home.checkpoints, identity)
+    manifest = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").unlink()  # another run is at it
+    other = rig.again()
+    begun = threading.Event()
+    with exclusive(folder.with_suffix(".lock")) as held:
+        assert held
+        runner = threading.Thread(target=lambda: other.run(a_recipe(measure={})))
+        other.fakes.before = lambda stage, step: begun.set()
+        runner.start()
+        assert not begun.wait(0.2)  # it begins no stage meanwhile
+        (folder / "manifest.json").write_bytes(manifest)
+    runner.join(30)
+    assert other.fakes.ran == []
+    assert other.log.of("stage_finished", "nf4")[0].reused

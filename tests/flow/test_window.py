@@ -1,0 +1,187 @@
+"""The road through the real window: typed, started, watched, left, killed and found again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.settings import Settings
+from app.viewmodels.application import Application
+from app.viewmodels.run import RunViewModel
+from app.views.main_window import MainWindow
+from app.widgets.theme import Theme
+from core.engine import liveness
+from core.recipe.files import dump
+from core.recipe.spec import Recipe
+from core.store.home import Home
+from core.store.store import Store
+from tests.app.test_main_window import Answers
+from tests.flow.road import road
+
+WAIT_MS = 240_000
+
+
+class Desk:
+    """Windows over one home folder, opened and closed as a person would."""
+
+    def __init__(self, home: Home, qtbot: QtBot, qapp: QApplication) -> None:
+        self.home = home
+        self.qtbot = qtbot
+        self.theme = Theme(qapp, "light")
+        self.answers = Answers()
+        self._open: MainWindow | None = None
+
+    def open(self) -> MainWindow:
+        settings = Settings.load(self.home.settings)
+        application = Application(self.home, settings)
+        self._open = MainWindow(application, settings, self.theme, self.answers)
+        self._open.show()
+        self.qtbot.waitExposed(self._open)
+        return self._open
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open.application.deleteLater()
+            self._open.deleteLater()
+            self._open = None
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        self.qtbot.waitUntil(condition, timeout=WAIT_MS)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, qtbot: QtBot, qapp: QApplication) -> Iterator[Desk]:
+    home = Home(tmp_path / "home")
+    home.create()
+    made = Desk(home, qtbot, qapp)
+    yield made
+    made.close()
+    with Store.open(home.database) as store:
+        for row in store.runs():
+            if liveness.is_live(row) and row.pid is not None:
+                os.killpg(row.pid, signal.SIGKILL)
+    qapp.styleHints().colorSchemeChanged.disconnect(made.theme.follow)
+    qapp.setStyleSheet("")
+    made.theme.deleteLater()
+
+
+def small(folder: Path, steps: int) -> Recipe:
+    """The road without its longer half."""
+    whole = road(folder, steps=steps)
+    kept = [stage for stage in whole.stages if stage.id in ("pruned", "recovered")]
+    return whole.model_copy(update={"stages": kept})
+
+
+def start(desk: Desk, window: MainWindow, recipe: Recipe) -> RunViewModel:
+    """Type the recipe into the New run page and click Start."""
+    window.show_page("new")
+    window.new_page.yaml.setPlainText(dump(recipe))
+    desk.until(lambda: window.new_page.start.isEnabled())
+    desk.qtbot.mouseClick(window.new_page.start, Qt.MouseButton.LeftButton)
+    desk.until(lambda: window.page == "run" and window.run_page.run is not None)
+    run = window.run_page.run
+    assert run is not None
+    return run
+
+
+def picture(run: RunViewModel) -> dict[str, object]:
+    """Everything the run page paints, in comparable form."""
+    return {
+        "stages": run.stages(),
+        "scores": run.score_table(),
+        "facts": run.facts,
+        "status": run.status_text,
+        "series": {
+            key: [(it.stage, it.x.tolist(), it.y.tolist()) for it in run.series(key)]
+            for key in run.available_keys()
+        },
+        "cka": [
+            (it.label, it.heatmap.rows, np.nan_to_num(it.heatmap.values, nan=-9).tolist())
+            for it in run.cka_maps()
+        ],
+        "completions": tuple(run.completions()),
+        "guards": run.guards(),
+        "log": tuple(run.log()),
+    }
+
+
+def test_that_a_run_started_in_the_window_is_seen_live_and_found_again_unchanged(
+    desk: Desk, tmp_path: Path
+) -> None:
+    window = desk.open()
+    run = start(desk, window, small(tmp_path, steps=4))
+    desk.until(lambda: len(run.series("loss")) > 0 and len(run.series("loss")[0].x) >= 2)
+    assert run.status == "running"
+    live = run.cka_live()
+    assert live is not None
+    assert live.values.shape[1] >= 1
+    assert run.completions()
+    desk.until(lambda: run.status == "done" and run.loaded)
+    before = picture(run)
+    uid = run.uid
+    desk.close()
+
+    again = desk.open()
+    desk.until(lambda: again.application.runs.rowCount() == 1)
+    again.open_run(uid)
+    found = again.run_page.run
+    assert found is not None
+    desk.until(lambda: found.loaded and found.status == "done")
+    assert picture(found) == before
+
+
+def test_that_a_run_goes_on_when_the_window_is_closed_and_is_seen_live_by_the_next(
+    desk: Desk, tmp_path: Path
+) -> None:
+    window = desk.open()
+    run = start(desk, window, small(tmp_path, steps=60))
+    desk.until(lambda: len(run.series("loss")) > 0)
+    uid = run.uid
+    desk.answers.leaving = "keep"
+    desk.close()
+    with Store.open(desk.home.database, read_only=True) as store:
+        assert liveness.is_live(store.run(uid))
+
+    again = desk.open()
+    desk.until(lambda: again.application.runs.rowCount() == 1)
+    again.open_run(uid)
+    found = again.run_page.run
+    assert found is not None
+    desk.until(lambda: len(found.series("loss")) > 0)
+    seen = len(found.series("loss")[0].x)
+    desk.until(lambda: len(found.series("loss")[0].x) > seen or found.status == "done")
+    desk.qtbot.mouseClick(again.run_page.stop, Qt.MouseButton.LeftButton)
+    desk.until(lambda: found.status in ("stopped", "done"))
+    assert found.status == "stopped"
+
+
+def test_that_a_killed_worker_leaves_the_window_alive_and_the_run_to_resume(
+    desk: Desk, tmp_path: Path
+) -> None:
+    window = desk.open()
+    run = start(desk, window, small(tmp_path, steps=30))
+    desk.until(lambda: len(run.series("loss")) > 0 and len(run.series("loss")[0].x) >= 2)
+    with Store.open(desk.home.database, read_only=True) as store:
+        pid = store.run(run.uid).pid
+    assert pid is not None
+    os.killpg(pid, signal.SIGKILL)
+    desk.until(lambda: run.status == "interrupted")
+    assert window.isVisible()
+    with Store.open(desk.home.database, read_only=True) as store:
+        assert store.run(run.uid).status == "interrupted"
+        states = [it for it in store.checkpoints(run.uid) if not it.final]
+    assert [it.stage for it in states] == ["recovered"]
+    desk.until(lambda: window.run_page.resume.isVisible())
+    desk.qtbot.mouseClick(window.run_page.resume, Qt.MouseButton.LeftButton)
+    desk.until(lambda: run.status == "done")
+    (curve,) = run.series("loss")
+    assert curve.x.tolist() == list(range(1, 31))
