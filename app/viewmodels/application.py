@@ -110,6 +110,7 @@ class Application(QObject):
         for notice in notices:
             self.message.emit("warning", notice, "")
         self._reader.start()
+        self.refresh()
         self._reconcile.start()
 
     # runs

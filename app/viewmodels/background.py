@@ -67,7 +67,7 @@ class Background(QThread):
             self.failed.emit(error.message, error.hint)
             return
         with store:
-            version = -1
+            version = store.data_version()
             while True:
                 try:
                     job = self._jobs.get(timeout=POLL_SECONDS if self._read_only else None)

@@ -214,8 +214,14 @@ class MainWindow(QMainWindow):
         event.accept()
 
     def _begin(self) -> None:
+        # The list comes first: importing competes with reading for the interpreter.
+        self.application.runs.loadedChanged.connect(self._load_charts)
         self.application.begin()
-        self._imports.start(QThread.Priority.LowPriority)
+
+    def _load_charts(self) -> None:
+        done = self._imports.isRunning() or self._imports.isFinished()
+        if self.isVisible() and not done:
+            self._imports.start(QThread.Priority.LowPriority)
 
     def _reuse(self, uid: str) -> None:
         self.application.duplicate(uid)
