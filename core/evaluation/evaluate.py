@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.data.chat import prompt_ids
+from core.data.chat import end_of_turn_id, prompt_ids
 from core.data.example import Dataset, Example
 from core.errors import UserError
 from core.evaluation import multiple_choice, science, tooluse
@@ -236,6 +236,7 @@ def _generated(
     check: Callable[[], None],
 ) -> Iterator[_Judged]:
     judge = _tooluse if task.scorer == "tooluse_official_v1" else _science
+    eos_ids = end_ids(model, tokenizer) | {end_of_turn_id(tokenizer)}
     for start in range(0, len(examples), task.batch_size):
         check()
         part = examples[start : start + task.batch_size]
@@ -243,7 +244,7 @@ def _generated(
             model,
             [prompt_ids(tokenizer, example.messages) for example in part],
             max_new_tokens=task.max_new_tokens,
-            eos_ids=end_ids(model, tokenizer),
+            eos_ids=eos_ids,
             pad_id=tokenizer.pad_token_id,
             sampling=None,
             check=check,

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from core.data.chat import prompt_ids, teacher_messages
+from core.data.chat import end_of_turn_id, prompt_ids, teacher_messages
 from core.data.example import Example
 from core.distill.batch import by_length, collate, predicting
 from core.distill.divergence import Divergence, forward_kl, token_weights
@@ -126,7 +126,8 @@ class SelfDistillation:
             temperature=spec.temperature,
             max_new_tokens=spec.max_completion_length,
             batch_size=GROWTH * spec.per_device_train_batch_size,
-            eos_ids=end_ids(plain_model(student.model), student.tokenizer),
+            eos_ids=end_ids(plain_model(student.model), student.tokenizer)
+            | {end_of_turn_id(student.tokenizer)},
             pad_id=self._pad_id,
             seed=context.seed,
         )
