@@ -1,4 +1,8 @@
-"""What every page shares: its ground, its margins, and refreshes gathered into one a moment."""
+"""What every page shares: its ground, its margins, and refreshes gathered and spread out.
+
+A chart's refresh costs little and its repaint much. Parts that are due together are therefore refreshed one
+a turn of the event loop, so that Qt paints them one by one and the window stays awake in between.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,15 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-REFRESH_MS = 50
+REFRESH_MS = 100
+SPREAD_MS = 15
+"""Between two parts: about one frame."""
 MARGIN = 16
 SPACING = 12
 
 
 class Page(QWidget):
-    """A page of the window. Parts are refreshed at most every 50 ms, and only while the page is visible."""
+    """A page of the window. Parts are refreshed at most every 100 ms, and only while the page is visible."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,27 +31,29 @@ class Page(QWidget):
         self._parts: list[Callable[[], None]] = []
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self._refresh)
+        self._timer.timeout.connect(self._refresh_one)
 
     def later(self, *parts: Callable[[], None]) -> None:
         """Refresh these parts soon, each once."""
         self._parts += [part for part in parts if part not in self._parts]
         if self.isVisible() and not self._timer.isActive():
-            self._timer.start()
+            self._timer.start(REFRESH_MS)
 
     def refresh_now(self) -> None:
         """Refresh what waits, at once."""
         self._timer.stop()
-        self._refresh()
+        parts, self._parts = self._parts, []
+        for part in parts:
+            part()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up on what changed while the page was hidden."""
         super().showEvent(event)
         if self._parts:
-            self._timer.start()
+            self._timer.start(0)
 
-    def _refresh(self) -> None:
-        parts, self._parts = self._parts, []
-        for part in parts:
-            part()
+    def _refresh_one(self) -> None:
+        if self._parts:
+            self._parts.pop(0)()
+        if self._parts:
+            self._timer.start(SPREAD_MS)
