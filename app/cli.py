@@ -18,6 +18,7 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
+from app import cli_doctor
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_result import result_of
 from app.viewmodels import words
@@ -171,6 +172,14 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         with _store(home) as store:
             row = store.find(name)
             _stop(home, store, row, keep=not discard, json=json or options.json)
+
+    @app.command()
+    def doctor(json: Json = False) -> None:
+        """Check this machine: database, disk, memory, GPU, NF4, decoding, one step of SDFT."""
+        wants_json = json or options.json
+        findings = cli_doctor.findings(Home.default(), None if wants_json else _console())
+        well = cli_doctor.report(findings, None if wants_json else _console())
+        raise typer.Exit(DONE if well else FAILED)
 
     return app
 
