@@ -32,6 +32,9 @@ def _nothing_leaks() -> Iterator[None]:
     running = [it for it in threading.enumerate() if it not in threads and it.is_alive()]
     # A QThread that ran Python code leaves a dummy entry that lives as long as the process.
     running = [it for it in running if not it.name.startswith("Dummy")]
+    for it in running:
+        it.join(timeout=2)  # rich tells its refresh thread to end and does not wait for it
+    running = [it for it in running if it.is_alive()]
     assert not running, f"threads left: {running}"
 
 

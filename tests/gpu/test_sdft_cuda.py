@@ -85,7 +85,7 @@ def test_that_a_quantized_student_is_recovered_on_the_device_as_on_the_cpu(
     assert made.facts["teacher"] == "base"
     assert not made.facts["teacher_shares_network"]
     assert read_manifest(made.path) == made
-    assert [it.stage for it in place.of(CheckpointSaved) if it.final] == ["there", "here"]
+    assert [it.stage for it in place.of(CheckpointSaved) if it.final] == ["nf4", "there", "here"]
 
 
 @pytest.mark.parametrize("dtype", ["auto", "bfloat16", "float16"])
