@@ -98,6 +98,7 @@ def _use_wal(db: Database) -> None:
     while db.journal_mode != "wal":
         try:
             db.execute("PRAGMA journal_mode=WAL")
+            return  # a file system without shared memory keeps its mode and says nothing
         except sqlite3.OperationalError as error:
             if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
