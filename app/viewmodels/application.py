@@ -196,8 +196,9 @@ class Application(QObject):
         """Running runs, then those that wait, in the order in which they will start."""
         own = self._workers.own
         running = [uid for uid in self._listing.order if uid not in own and self._is_running(uid)]
+        at_work = [uid for uid in own if self._is_at_work(uid)]
         return (
-            *(self._summary(uid, "running") for uid in (*own, *running)),
+            *(self._summary(uid, "running") for uid in (*at_work, *running)),
             *(self._summary(uid, "queued") for uid in self._workers.waiting),
         )
 
@@ -281,6 +282,11 @@ class Application(QObject):
         running = [uid for uid in self._listing.order if self._is_running(uid)]
         busy = {self.device(uid) for uid in running if not self._workers.is_watched(uid)}
         self._workers.start_waiting(busy, running)
+
+    def _is_at_work(self, uid: str) -> bool:
+        """Whether the worker we started has something left to do, not only its own end."""
+        model = self._open.get(uid)
+        return model is None or not model.loaded or model.can_stop or model.status == "queued"
 
     def _is_running(self, uid: str) -> bool:
         row = self._row(uid)

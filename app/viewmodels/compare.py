@@ -7,13 +7,14 @@ are not read for it. Numbers are subtracted within one protocol only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.viewmodels import words
+from app.viewmodels import labels, words
+from app.viewmodels.provenance import run_part
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import (
     Band,
@@ -26,6 +27,8 @@ from app.viewmodels.types import (
     Series,
 )
 from core.events import RunStarted
+from core.recipe import plan
+from core.recipe.spec import Recipe
 from core.store.rows import LoggedEvent, RunRow
 from core.store.store import Store
 
@@ -127,24 +130,30 @@ class CompareViewModel(QObject):
 
     def runs(self) -> tuple[RunSummary, ...]:
         """The compared runs; the place of each is the index of its colour."""
+        names = [self._label(uid) for uid in self._runs]
         return tuple(
             RunSummary(
                 uid,
                 run.model.name,
-                self._label(uid),
+                name,
                 run.model.status,
                 run.model.status_text,
                 created=run.row.created if run.row is not None else 0.0,
+                letter=labels.letter(place) if len(names) > 1 else "",
+                short=short,
             )
-            for uid, run in self._runs.items()
+            for place, ((uid, run), name, short) in enumerate(
+                zip(self._runs.items(), names, labels.shortened(names), strict=True)
+            )
         )
 
     def table(self) -> ScoreTable:
         """Base, degraded and recovered per task, a line for every run (and recovered stage)."""
         by_task: dict[str, list[ScoreLine]] = {}
         for index, (uid, run) in enumerate(self._runs.items()):
+            source = run_part(run.model.name, uid)
             for task, lines in run.model.trio_lines(self._label(uid), index).items():
-                by_task.setdefault(task, []).extend(lines)
+                by_task.setdefault(task, []).extend(replace(it, source=source) for it in lines)
         lines = [line for found in by_task.values() for line in _mark_protocols(found)]
         return ScoreTable(_COLUMNS, tuple(lines), f"recovered {words.MINUS} degraded")
 
@@ -201,7 +210,8 @@ class CompareViewModel(QObject):
         for path in paths:
             values = tuple(fields.get(path, words.NONE) for fields in flat)
             if len(set(values)) > 1:
-                rows.append(DiffRow(path, words.field(path.rsplit(".", 1)[-1]), values))
+                notes = tuple(_note(path, fields) for fields in flat)
+                rows.append(DiffRow(path, words.field(path.rsplit(".", 1)[-1]), values, notes))
         return tuple(rows)
 
     def field_count(self) -> int:
@@ -259,10 +269,24 @@ class CompareViewModel(QObject):
         return name if twins == 1 else f"{name} ({uid[:4]})"
 
     def _flat_recipes(self) -> list[dict[str, str]]:
-        return [
-            _flatten(json.loads(run.row.recipe_json)) if run.row is not None else {}
-            for run in self._runs.values()
-        ]
+        return [_fields(run.model.recipe, run.row) for run in self._runs.values()]
+
+
+def _fields(recipe: Recipe | None, row: RunRow | None) -> dict[str, str]:
+    """The fields in force, defaults included; a recipe of another version is shown as it was written."""
+    if recipe is None:
+        return _flatten(json.loads(row.recipe_json)) if row is not None else {}
+    fields = _flatten(recipe.model_dump(mode="json", by_alias=True))
+    for stage, source in plan.sources(recipe).items():
+        implied = {f"stages.{stage}.from": source, f"stages.{stage}.seed": str(recipe.seed)}
+        fields |= {path: it for path, it in implied.items() if fields.get(path) == words.NONE}
+    return fields
+
+
+def _note(path: str, fields: Mapping[str, str]) -> str:
+    if path not in fields:
+        return "not in this recipe"
+    return "not set" if fields[path] == words.NONE else ""
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, str]:
@@ -275,7 +299,9 @@ def _flatten(value: Any, path: str = "") -> dict[str, str]:
             for index, it in enumerate(value)
         ]
     else:
-        return {path: value if isinstance(value, str) else json.dumps(value)}
+        unset = value is None or value == ""
+        text = value if isinstance(value, str) else json.dumps(value)
+        return {path: words.NONE if unset else text}
     fields: dict[str, str] = {}
     for key, it in items:
         fields |= _flatten(it, f"{path}.{key}" if path else key)

@@ -66,13 +66,23 @@ def run_facts(recipe: Recipe) -> tuple[str, ...]:
     teachers = dict.fromkeys(getattr(stage, "teacher", None) for stage in recipe.stages)
     named = ", ".join(teacher for teacher in teachers if teacher)
     scorers = dict.fromkeys(
-        recipe.tasks[task].scorer for task in recipe.measure.tasks if task in recipe.tasks
+        words.SCORER.get(recipe.tasks[task].scorer, recipe.tasks[task].scorer)
+        for task in recipe.measure.tasks
+        if task in recipe.tasks
     )
     return _present(
         f"seed {recipe.seed}",
         f"teacher {named}" if named else "",
-        f"protocol {', '.join(scorers)}" if scorers else "",
+        ", ".join(scorers),
     )
+
+
+def datasets(recipe: Recipe, stages: Sequence[str]) -> str:
+    """Names of the datasets on which these stages train, "" for none."""
+    found = (
+        name for it in recipe.stages if it.id in stages for name in getattr(it, "datasets", ())
+    )
+    return ", ".join(dict.fromkeys(found))
 
 
 def chain(recipe: Recipe) -> str:

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import recipe_words, words
 from app.viewmodels.journal import guard_rows
+from app.viewmodels.provenance import provenance, run_part
 from app.viewmodels.run_fold import (
     CKA,
     COMPLETIONS,
@@ -237,6 +238,31 @@ class RunViewModel(QObject):
         """The curves of one metric, one a stage."""
         return self._fold.curves.series(key, self._fold.strip.roles)
 
+    def planned_steps(self, stages: Iterable[str]) -> int:
+        """Steps the longest of these training stages will take; 0 while unknown."""
+        return max((self._fold.strip.steps(stage) for stage in stages), default=0)
+
+    def source(self, stages: Iterable[str], *, dataset: str = "", protocol: str = "") -> str:
+        """Where numbers of `stages` come from; training stages name their datasets themselves."""
+        named = tuple(stages)
+        if not dataset and self.recipe is not None:
+            dataset = recipe_words.datasets(self.recipe, named)
+        return provenance(
+            run=run_part(self.name, self.uid),
+            seed=self.recipe.seed if self.recipe is not None else None,
+            checkpoint=", ".join(named),
+            dataset=dataset,
+            protocol=protocol,
+        )
+
+    def task_source(self, task: str) -> str:
+        """Where the accuracies of `task` come from."""
+        known = self.recipe.tasks.get(task) if self.recipe is not None else None
+        scorer = words.SCORER.get(known.scorer, known.scorer) if known is not None else ""
+        stages = [band.stage for band in self.accuracy().get(task, ())]
+        dataset = known.dataset if known is not None else task
+        return self.source(stages, dataset=dataset, protocol=scorer)
+
     def marks(self) -> tuple[Mark, ...]:
         """Warnings that have a place on a chart."""
         return tuple(self._fold.journal.marks)
@@ -259,7 +285,7 @@ class RunViewModel(QObject):
 
     def score_table(self) -> ScoreTable:
         """Tasks by checkpoints."""
-        return self._fold.scores.table(self._fold.strip.stages)
+        return self._fold.scores.table(self._fold.strip.stages, run_part(self.name, self.uid))
 
     def trio_lines(self, label: str, index: int) -> dict[str, list[ScoreLine]]:
         """The lines of this run in a comparison, by task."""

@@ -22,6 +22,8 @@ from PySide6.QtCore import (
 )
 
 from app.viewmodels import recipe_words, words
+from app.viewmodels.provenance import dataset_part, protocol_part, provenance, run_part
+from app.viewmodels.run_fraction import RowFraction, fraction_of
 from core.recipe.field import BASE
 from core.store.rows import RunRow
 from core.store.store import Store
@@ -37,7 +39,7 @@ STAR_ROLE = SORT_ROLE + 4
 SEARCH_ROLE = SORT_ROLE + 5
 """Lower-case text to filter by."""
 HUE_ROLE = SORT_ROLE + 6
-"""The role whose hue the cell has, or ""."""
+"""The role whose hue the cell has, "muted" for words in place of a number, or ""."""
 
 _TITLES = {
     "star": "",
@@ -48,7 +50,7 @@ _TITLES = {
     "base": "Base",
     "degraded": "Degraded",
     "recovered": "Recovered",
-    "fraction": "Recovered fraction",
+    "fraction": "Fraction",
     "loss": "Loss",
     "created": "Created",
     "duration": "Duration",
@@ -58,7 +60,10 @@ _HELP = {
     "base": "Accuracy of the base model in per cent, one number a task.",
     "degraded": "Accuracy of the last degraded checkpoint in per cent, one number a task.",
     "recovered": "Accuracy of the last recovered checkpoint in per cent, one number a task.",
-    "fraction": "(recovered - degraded) / (base - degraded), mean over the tasks that lost something.",
+    "fraction": "Recovered fraction: (recovered \u2212 degraded) / (base \u2212 degraded), mean over the tasks whose "
+    "loss is beyond noise.",
+    "created": "When the run was queued.",
+    "duration": "Time of the run so far, or until it ended.",
     "loss": "Loss of the last training stage.",
 }
 _RIGHT = frozenset({"base", "degraded", "recovered", "fraction", "duration"})
@@ -71,13 +76,18 @@ _ROOT = QModelIndex()
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A worded row: for each column the text and the value to sort by."""
+    """A worded row: for each column the text and the value to sort by.
+
+    `subjects` are the ids of the checkpoints behind the columns base, degraded and recovered.
+    """
 
     row: RunRow
     device: str
     texts: Mapping[str, str]
     keys: Mapping[str, Any]
     search: str
+    subjects: Mapping[str, str]
+    fraction: RowFraction
 
 
 @dataclass(frozen=True)
@@ -88,11 +98,13 @@ class RunListing:
         order: ids, newest first.
         entries: by id.
         changed: ids that were there before and look different now.
+        longest: the longest text of each column, for its width.
     """
 
     order: tuple[str, ...] = ()
     entries: Mapping[str, RunEntry] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
+    longest: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunLister:
@@ -114,7 +126,12 @@ class RunLister:
             self._entries[row.uid] = entry_of(row)
             if known is not None:
                 changed.add(row.uid)
-        return RunListing(tuple(row.uid for row in rows), dict(self._entries), frozenset(changed))
+        longest = {
+            column: max((it.texts[column] for it in self._entries.values()), key=len, default="")
+            for column in COLUMNS
+        }
+        order = tuple(row.uid for row in rows)
+        return RunListing(order, dict(self._entries), frozenset(changed), longest)
 
 
 def entry_of(row: RunRow) -> RunEntry:
@@ -152,9 +169,11 @@ def entry_of(row: RunRow) -> RunEntry:
         ]
         texts[role] = " · ".join(f"{value:.1f}" for value in values)
         keys[role] = fmean(values) if values else -1.0
-    texts["fraction"], keys["fraction"] = _fraction(row)
+    fraction = fraction_of(row, stages)
+    texts["fraction"], keys["fraction"] = fraction.text, fraction.key
     search = " ".join((row.name, texts["status"], chain, row.base, row.uid, *row.tags, row.notes))
-    return RunEntry(row, str(recipe.get("device", "auto")), texts, keys, search.casefold())
+    device = str(recipe.get("device", "auto"))
+    return RunEntry(row, device, texts, keys, search.casefold(), subjects, fraction)
 
 
 def _seconds(row: RunRow) -> float | None:
@@ -162,17 +181,27 @@ def _seconds(row: RunRow) -> float | None:
     return None if row.started is None or end is None else max(0.0, end - row.started)
 
 
-def _fraction(row: RunRow) -> tuple[str, float]:
-    """Mean over the tasks of the last recovered stage; `nothing lost` sorts below every number."""
-    if not row.recovered_fraction:
-        return "", float("-inf")
-    last = next(reversed(row.recovered_fraction.values()))
-    values = [value for value in last.values() if value is not None]
-    if not last:
-        return "", float("-inf")
-    if not values:
-        return words.NONE, -1e9
-    return words.fraction(fmean(values)), fmean(values)
+def _origin(entry: RunEntry, column: str) -> str:
+    """The tooltip of a score or a fraction: what stands behind it and where that comes from."""
+    measured = entry.row.measured.values()
+    if column == "fraction":
+        lines = entry.fraction.lines()
+        checkpoint = entry.fraction.judged
+        scores = [it for it in measured if it.subject == entry.fraction.stage]
+    else:
+        checkpoint = entry.subjects.get(column, "")
+        scores = [it for it in measured if it.subject == checkpoint]
+        lines = [f"{words.plain(it.task)}: {it.correct} of {it.n}" for it in scores]
+    if not lines:
+        return ""
+    origin = provenance(
+        run=run_part(entry.row.name, entry.row.uid),
+        seed=entry.row.seed,
+        checkpoint=checkpoint,
+        dataset=", ".join(dataset_part(it.dataset, it.n) for it in scores),
+        protocol=", ".join(protocol_part(it.scorer, it.protocol) for it in scores),
+    )
+    return "\n".join((*lines, origin))
 
 
 class RunsModel(QAbstractTableModel):
@@ -183,6 +212,7 @@ class RunsModel(QAbstractTableModel):
     """
 
     loadedChanged = Signal()
+    longestChanged = Signal()
 
     def __init__(
         self, write: Callable[[Callable[[Store], None]], None], parent: QObject | None = None
@@ -192,6 +222,7 @@ class RunsModel(QAbstractTableModel):
         self._order: list[str] = []
         self._entries: Mapping[str, RunEntry] = {}
         self.loaded = False
+        self.longest: Mapping[str, str] = {}
 
     def take(self, listing: RunListing) -> None:
         """Take over a listing, touching only the rows that differ."""
@@ -209,6 +240,9 @@ class RunsModel(QAbstractTableModel):
             self._insert(order)
             self._entries = listing.entries
             self._update(listing.changed & before)
+        if listing.longest != self.longest:
+            self.longest = listing.longest
+            self.longestChanged.emit()
         if not self.loaded:
             self.loaded = True
             self.loadedChanged.emit()
@@ -294,11 +328,23 @@ class RunsModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return entry.texts[column]
             case Qt.ItemDataRole.ToolTipRole:
-                return entry.row.failure_message if column == "status" else None
+                return _tip(entry, column)
             case Qt.ItemDataRole.TextAlignmentRole:
                 return _alignment(column)
             case _:
                 return _own(entry, column, role)
+
+
+def _tip(entry: RunEntry, column: str) -> str:
+    row = entry.row
+    match column:
+        case "status":
+            return row.failure_message
+        case "name":
+            return run_part(row.name, row.uid)
+        case "base" | "degraded" | "recovered" | "fraction":
+            return _origin(entry, column)
+    return ""
 
 
 def _alignment(column: str) -> Qt.AlignmentFlag:
@@ -314,6 +360,12 @@ def _own(entry: RunEntry, column: str, role: int) -> Any:
         SPARKLINE_ROLE: entry.row.loss if column == "loss" else None,
         STAR_ROLE: entry.row.star,
         SEARCH_ROLE: entry.search,
-        HUE_ROLE: column if column in ("base", "degraded", "recovered") else "",
+        HUE_ROLE: _hue(entry, column),
     }
     return values.get(role)
+
+
+def _hue(entry: RunEntry, column: str) -> str:
+    if column == "fraction" and entry.texts[column] in words.NO_FRACTION:
+        return "muted"
+    return column if column in ("base", "degraded", "recovered") else ""

@@ -7,9 +7,11 @@ for its absence is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.viewmodels import words
 from app.viewmodels.curves import Curve
+from app.viewmodels.recovered import Recovered, judge
 from app.viewmodels.types import Band, Level, ScoreCell, ScoreColumn, ScoreLine, ScoreTable
 from core.analysis import recovery
 from core.analysis.statistics import wilson
@@ -31,6 +33,10 @@ def cell(score: TaskEvaluated) -> ScoreCell | None:
         score.n,
         score.correct,
         score.protocol,
+        score.subject,
+        score.scorer,
+        score.dataset,
+        score.seed,
     )
 
 
@@ -102,15 +108,19 @@ class Scores:
                 parts.append(f"{words.plain(task)} {live.last:.1f}")
         return " · ".join(parts)
 
-    def table(self, stages: Sequence[PlannedStage]) -> ScoreTable:
-        """Tasks by checkpoints; the difference is that of the last recovered stage to its degraded one."""
+    def table(self, stages: Sequence[PlannedStage], source: str = "") -> ScoreTable:
+        """Tasks by checkpoints; the difference is that of the last recovered stage to its degraded one.
+
+        `source` names the run in tooltips.
+        """
         makers = [stage for stage in stages if stage.role is not None]
         columns = tuple(ScoreColumn(it.id, it.id, it.role or "") for it in makers)
         judged = trios(stages)
         last = judged[-1] if judged else None
+        lines = (self._line(task, [it.id for it in makers], last) for task in self.tasks())
         return ScoreTable(
             columns,
-            tuple(self._line(task, [it.id for it in makers], last) for task in self.tasks()),
+            tuple(replace(line, source=source) for line in lines),
             f"{last.recovered} {words.MINUS} {last.degraded}" if last else "",
         )
 
@@ -134,27 +144,19 @@ class Scores:
             for base_id, degraded_id, recovered_id in judged:
                 trio = recovery.Trio(base_id, degraded_id, recovered_id)
                 line = self._line(task, [base_id, degraded_id, recovered_id], trio)
-                label = f"{run} · {recovered_id}" if several else run
+                stage = recovered_id if several else ""
                 lines.setdefault(task, []).append(
-                    ScoreLine(
-                        line.task,
-                        line.title,
-                        line.protocol,
-                        line.cells,
-                        line.delta,
-                        line.refusal,
-                        line.recovered,
-                        label,
-                        run_index,
-                    )
+                    replace(line, run=run, run_index=run_index, stage=stage)
                 )
         return lines
 
     def _line(self, task: str, subjects: Sequence[str], judged: recovery.Trio | None) -> ScoreLine:
         found = [self.final(task, subject) for subject in subjects]
         present = [score for score in found if score is not None]
-        delta = refusal = recovered = ""
+        delta = refusal = chain = ""
+        recovered = None
         if judged is not None:
+            chain = " → ".join(filter(None, (judged.base, judged.degraded, judged.recovered)))
             base, degraded, best = (
                 self.final(task, subject)
                 for subject in (judged.base, judged.degraded, judged.recovered)
@@ -167,7 +169,9 @@ class Scores:
             tuple(None if score is None else cell(score) for score in found),
             delta,
             refusal,
-            recovered,
+            recovered.text if recovered is not None else "",
+            recovered.note if recovered is not None else "",
+            chain,
         )
 
 
@@ -183,25 +187,20 @@ def trios(stages: Sequence[PlannedStage]) -> list[recovery.Trio]:
 
 def _judge(
     base: TaskEvaluated | None, degraded: TaskEvaluated | None, recovered: TaskEvaluated | None
-) -> tuple[str, str, str]:
-    """(delta in points, why there is none, recovered fraction in words)."""
+) -> tuple[str, str, Recovered | None]:
+    """(delta in points, why there is none, recovered fraction)."""
     if degraded is None or recovered is None or not degraded.n or not recovered.n:
-        return "", "", ""
+        return "", "", None
     if degraded.protocol != recovered.protocol:
-        return "", DIFFERENT, ""
+        return "", DIFFERENT, None
     gained = 100 * (recovered.correct / recovered.n - degraded.correct / degraded.n)
     delta = words.signed(gained)
     if base is None or not base.n:
-        return delta, "", ""
+        return delta, "", None
     if base.protocol != degraded.protocol:
-        return delta, "the base was measured by another protocol", ""
-    if base.correct / base.n <= degraded.correct / degraded.n:
-        return delta, "", words.fraction(None)
-    return (
-        delta,
-        "",
-        words.fraction(recovery.fraction(*map(_accuracy, (base, degraded, recovered)))),
-    )
+        return delta, "the base was measured by another protocol", None
+    fraction = recovery.fraction(*map(_accuracy, (base, degraded, recovered)))
+    return delta, "", judge(fraction, base, degraded)
 
 
 def _accuracy(score: TaskEvaluated) -> recovery.Accuracy:

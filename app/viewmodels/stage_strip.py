@@ -100,6 +100,11 @@ class StageStrip:
         stage = self.current
         return None if stage is None else self._states[stage.id].progress
 
+    def steps(self, stage: str) -> int:
+        """Steps a training stage will take; 0 while unknown."""
+        progress = self._state(stage).progress
+        return progress.total if progress is not None and progress.unit == "step" else 0
+
     def cards(
         self,
         facts: Mapping[str, Sequence[str]],

@@ -195,7 +195,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class ScoreCell:
-    """An accuracy in per cent with its 95 % Wilson interval, n items, and the protocol's fingerprint."""
+    """An accuracy in per cent with its 95 % Wilson interval, n items, and the protocol's fingerprint.
+
+    The rest says where it comes from: the checkpoint's stage id, scorer, dataset and the run's seed.
+    """
 
     value: float
     low: float
@@ -203,6 +206,10 @@ class ScoreCell:
     n: int
     correct: int
     protocol: str
+    checkpoint: str = ""
+    scorer: str = ""
+    dataset: str = ""
+    seed: int | None = None
 
     @property
     def text(self) -> str:
@@ -230,8 +237,12 @@ class ScoreLine:
         cells: aligned with the table's columns; None where it was not measured.
         delta: recovered minus degraded in points ("+21.6"), or "" without both.
         refusal: why no difference is given ("different protocols"), else "".
-        recovered: the recovered fraction ("0.75"), "nothing lost", or "".
+        recovered: the recovered fraction ("0.75"), "nothing lost", "loss within noise", or "".
+        why: what the fraction rests on: the points lost and their interval.
+        judged: the checkpoints of difference and fraction ("base → nf4 → recovered").
+        source: the run with the beginning of its id; "" where it is not known.
         run, run_index: in comparisons, the run that the line is about and its place in `runs()`.
+        stage: in comparisons, the recovered stage where its run has several.
     """
 
     task: str
@@ -241,8 +252,12 @@ class ScoreLine:
     delta: str = ""
     refusal: str = ""
     recovered: str = ""
+    why: str = ""
+    judged: str = ""
+    source: str = ""
     run: str = ""
     run_index: int = -1
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -323,11 +338,12 @@ class Preset:
 
 @dataclass(frozen=True)
 class DiffRow:
-    """A recipe field and its value in each compared run, as text (a dash where absent)."""
+    """A recipe field and its value in each compared run, as text; a dash and a note where there is none."""
 
     path: str
     label: str
     values: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -335,6 +351,7 @@ class RunSummary:
     """A run where only its name and state are needed: the queue, the chips of Compare.
 
     `progress` is 0-1 or None; `note` says the rest in a few words ("12 m left", "step 128 of 200").
+    In comparisons `letter` stands for the run where there is little room, `short` is what is own to its name.
     """
 
     uid: str
@@ -346,3 +363,5 @@ class RunSummary:
     progress: float | None = None
     created: float = 0.0
     tags: tuple[str, ...] = field(default=())
+    letter: str = ""
+    short: str = ""

@@ -12,6 +12,10 @@ from datetime import datetime
 MINUS = "\u2212"
 NONE = "\u2013"
 """A dash where there is no value."""
+NOTHING_LOST = "nothing lost"
+WITHIN_NOISE = "loss within noise"
+NO_FRACTION = frozenset({NOTHING_LOST, WITHIN_NOISE})
+"""What stands in place of a recovered fraction, and is shown muted."""
 
 STATUS = {
     "queued": "queued",
@@ -190,7 +194,7 @@ def moment(t: float) -> str:
 
 def fraction(value: float | None) -> str:
     """A recovered fraction; None means that nothing was lost."""
-    return "nothing lost" if value is None else f"{value:.2f}"
+    return NOTHING_LOST if value is None else f"{value:.2f}".replace("-", MINUS)
 
 
 def signed(points: float) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVB
 
 from app.settings import Settings
 from app.viewmodels.application import Application
+from app.viewmodels.provenance import run_part
 from app.viewmodels.runs import COLUMNS
 from app.viewmodels.types import Profile
 from app.views.page import SPACING, Page
@@ -139,7 +140,7 @@ class ComparePage(Page):
         if not runs:
             return
         hues = [self._hue(place) for place in range(len(runs))]
-        self.scores.show_rows(*score_rows(self._model.table(), self._theme, hues))
+        self.scores.show_rows(*score_rows(self._model.table(), self._theme, runs, hues))
         self._scores_card.setVisible(self.scores.rowCount() > 0)
         self.scores.setFixedHeight(min(self.scores.content_height(), 220))
         self._show_overlay()
@@ -155,8 +156,9 @@ class ComparePage(Page):
             chip.deleteLater()
         self._chips = []
         for place, run in enumerate(self._model.runs()):
-            chip = Chip(self._theme, run.label, self._hue(place), removable=True)
-            chip.setToolTip(f"{run.name} · {run.status_text}")
+            named = f"{run.letter}  {run.short}" if run.letter else run.label
+            chip = Chip(self._theme, named, self._hue(place), removable=True)
+            chip.setToolTip(f"{run_part(run.name, run.uid)} · {run.status_text}")
             chip.removed.connect(lambda uid=run.uid: self._model.remove_run(uid))
             self._chip_row.addWidget(chip)
             self._chips.append(chip)
@@ -165,8 +167,12 @@ class ComparePage(Page):
         extra = self._theme.tokens.extra
         return extra[place % len(extra)]
 
-    def _hues(self) -> dict[str, str]:
-        return {run.label: self._hue(place) for place, run in enumerate(self._model.runs())}
+    def _look(self) -> dict[str, tuple[str, str]]:
+        """By run label: the letter that stands for it in legends, and its colour; letters only among several."""
+        return {
+            run.label: (run.letter, self._hue(place))
+            for place, run in enumerate(self._model.runs())
+        }
 
     def _show_overlay(self) -> None:
         keys = self._model.available_keys()
@@ -184,16 +190,15 @@ class ComparePage(Page):
         self.which.setVisible(bool(options))
         accuracy = self._key.startswith(ACCURACY)
         self.smoothing.setVisible(bool(options) and not accuracy)
-        hues = self._hues()
-        one = len(hues) == 1
+        look = self._look()
         if accuracy:
             self._overlay_card.set_caption("per cent · Wilson 95 %")
             bands = self._model.accuracy(self._key.removeprefix(ACCURACY))
+            alone = len({band.run for band in bands}) == len(bands)
             self.overlay.set_lines(
                 Line(
                     f"{band.run}/{band.stage}",
-                    band.title if one else band.run,
-                    band.role or "third" if one else hues.get(band.run, "third"),
+                    *_named(look[band.run], band.title, band.role, alone=alone),
                     band.x,
                     band.y,
                     band.low,
@@ -209,8 +214,7 @@ class ComparePage(Page):
         self.overlay.set_lines(
             Line(
                 f"{curve.run}/{curve.stage}",
-                curve.stage if one else curve.run if alone else f"{curve.run} · {curve.stage}",
-                curve.role or "third" if one else hues.get(curve.run, "third"),
+                *_named(look[curve.run], curve.stage, curve.role, alone=alone),
                 curve.x,
                 curve.y,
             )
@@ -219,15 +223,12 @@ class ComparePage(Page):
 
     def _show_profiles(self) -> None:
         profiles = self._model.profiles()
-        hues = self._hues()
-        one = len(hues) == 1
+        look = self._look()
         lines = []
         for profile in profiles:
-            name = profile.title if one else f"{profile.run} · {profile.title}"
-            token = profile.role or "third" if one else hues.get(profile.run, "third")
-            lines.append(
-                _profile_line(profile, name, token, dashed=not one and profile.role == "degraded")
-            )
+            name, token = _named(look[profile.run], profile.title, profile.role)
+            dashed = len(look) > 1 and profile.role == "degraded"
+            lines.append(_profile_line(profile, name, token, dashed=dashed))
         self.profile.set_lines(lines)
         captions = {profile.caption for profile in profiles}
         self._profile_card.set_caption(captions.pop() if len(captions) == 1 else "")
@@ -238,12 +239,18 @@ class ComparePage(Page):
     def _show_differences(self) -> None:
         rows = self._model.differences()
         runs = self._model.runs()
-        columns = [Column("field", numeric=False, stretch=True)]
-        columns += [Column(run.label) for run in runs]
+        columns = [Column("field", numeric=False)]
+        columns += [
+            Column(f"{run.letter} {run.short}", stretch=True, tip=run.label) for run in runs
+        ]
         self.differences.show_rows(
             columns,
             [
-                [Cell(row.path, tip=row.label), *(Cell(value) for value in row.values)]
+                [Cell(row.path, tip=row.label)]
+                + [
+                    Cell(value, "third" if note else "", tip=note)
+                    for value, note in zip(row.values, row.notes, strict=True)
+                ]
                 for row in rows
             ],
         )
@@ -279,6 +286,14 @@ class ComparePage(Page):
         menu.addAction("Choose in the list").triggered.connect(lambda: self.runs_wanted.emit())
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
+
+
+def _named(look: tuple[str, str], stage: str, role: str, *, alone: bool = False) -> tuple[str, str]:
+    """Label and colour of a curve: among runs by the run (and its stage, unless alone), else by the stage."""
+    letter, hue = look
+    if not letter:
+        return stage, role or "third"
+    return letter if alone else f"{letter} {stage}", hue
 
 
 def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool) -> Line:

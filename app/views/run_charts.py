@@ -9,7 +9,7 @@ from app.settings import Settings
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Heatmap
 from app.widgets.charts import LineChart
-from app.widgets.controls import Button, Card, Elided, Picker, Segments, label
+from app.widgets.controls import Button, Card, Picker, Segments, label
 from app.widgets.curves import LevelLine, Line, MarkLine
 from app.widgets.heatmap import HeatmapView
 from app.widgets.theme import Theme
@@ -86,16 +86,24 @@ class MetricCard(Card):
         self.which.setVisible(bool(keys))
         self.smoothing.setVisible(bool(keys))
         self.heading.setVisible(not keys)
-        self.set_caption(run.key_title(self._key)[1] if self._key else "")
+        self.chart.set_unit(run.key_title(self._key)[1] if self._key else "")
         curves = run.series(self._key) if self._key else ()
+        stages = [curve.stage for curve in curves]
+        self.chart.set_source(run.source(stages))
+        self.chart.set_span(run.planned_steps(stages))
         tokens = hues([curve.role for curve in curves], self._theme)
         self.chart.set_lines(
-            Line(curve.stage, curve.title, token, curve.x, curve.y)
+            Line(
+                curve.stage,
+                curve.stage if len(curves) > 1 else curve.title,
+                token,
+                curve.x,
+                curve.y,
+            )
             for curve, token in zip(curves, tokens, strict=True)
         )
-        shown = {curve.stage for curve in curves}
         self.chart.set_marks(
-            MarkLine(mark.step, mark.text) for mark in run.marks() if mark.stage in shown
+            MarkLine(mark.step, mark.text) for mark in run.marks() if mark.stage in stages
         )
 
     def _choose(self, key: str) -> None:
@@ -112,7 +120,7 @@ class AccuracyCard(Card):
     """Accuracy while training with its Wilson band, between the levels of base and degraded."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("Accuracy on held-out", "Wilson 95 %")
+        super().__init__("Accuracy on held-out")
         self._theme = theme
         self._run: RunViewModel | None = None
         self._task = ""
@@ -120,6 +128,7 @@ class AccuracyCard(Card):
         self.task.chosen.connect(self._choose)
         self.add_tool(self.task)
         self.chart = LineChart(theme, "Accuracy over steps", empty=NO_ACCURACY)
+        self.chart.set_unit("per cent, Wilson 95 %")
         self.body.addWidget(self.chart)
 
     def show_run(self, run: RunViewModel) -> None:
@@ -146,6 +155,8 @@ class AccuracyCard(Card):
         )
         levels = run.reference_levels(self._task) if self._task else ()
         drawn = {band.stage for band in bands}
+        self.chart.set_source(run.task_source(self._task))
+        self.chart.set_span(run.planned_steps(drawn))
         self.chart.set_levels(
             LevelLine(
                 f"level {level.stage}",
@@ -198,14 +209,14 @@ class CkaCard(Card):
         self.slider.setAccessibleName("Step of the map")
         self.slider.valueChanged.connect(self._slide)
         self.at = label("", "hint")
-        self.how = Elided("", "hint")
+        self.how = label("", "hint", wrap=True)
         row.addWidget(self.subject)
-        row.addWidget(self.slider, 2)
+        row.addWidget(self.slider, 1)
         row.addWidget(self.at)
-        row.addWidget(self.how, 3)
         self.map = HeatmapView(theme, "CKA by layer", empty=NO_CKA)
         self.body.addWidget(self.map, 1)
         self.body.addLayout(row)
+        self.body.addWidget(self.how)
 
     def show_run(self, run: RunViewModel) -> None:
         """Show a run from its newest measurement."""
@@ -269,17 +280,28 @@ class CkaCard(Card):
     def _paint(self, heatmap: Heatmap | None) -> None:
         self.zoom.setVisible(heatmap is not None)
         if heatmap is None:
-            self.how.set_text("")
+            self.how.setText("")
             self.map.clear()
             return
-        self.how.set_text(heatmap.caption)
+        self.how.setText(heatmap.caption)
+        if self._run is not None:
+            self.map.set_source(self._run.source([self._subject], protocol=heatmap.caption))
         self.map.set_data(
             heatmap.values,
             heatmap.rows,
             heatmap.cols,
             row_axis=heatmap.row_axis,
             col_axis=heatmap.col_axis,
+            expected=self._expected(heatmap),
         )
+
+    def _expected(self, heatmap: Heatmap) -> int:
+        """Columns there will be at the last planned step, at the pace of the columns so far."""
+        steps = self._run.planned_steps([self._subject]) if self._run is not None else 0
+        at = heatmap.positions
+        if len(at) < 2 or steps <= at[-1]:
+            return 0
+        return len(at) + int((steps - at[-1]) * (len(at) - 1) / (at[-1] - at[0]))
 
     def _choose(self, subject: str) -> None:
         self._subject = subject

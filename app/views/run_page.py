@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
@@ -114,7 +115,7 @@ class RunPage(Page):
         self.halves: QSplitter = splitter(self._settings, "run halves", Qt.Orientation.Vertical)
         self.halves.addWidget(self.charts)
         self.halves.addWidget(self.details_row)
-        restore(self.halves, self._settings, [260, 330])
+        restore(self.halves, self._settings, [300, 290])
         column.addWidget(self.halves, 1)
         return content
 
@@ -133,9 +134,9 @@ class RunPage(Page):
         self.stop = Button(self._theme, "Stop and save", "", "stop-circle")
         self.stop.setToolTip("Finish the step, save the training state, stop; resume at any time")
         self.stop.clicked.connect(lambda: self._tell(lambda uid: self._application.stop(uid, True)))
-        self.discard = Button(self._theme, "Discard", "danger", "trash")
+        self.discard = QAction("Stop and discard…", self)
         self.discard.setToolTip("Stop at once and throw the stage in progress away")
-        self.discard.clicked.connect(self._discard)
+        self.discard.triggered.connect(self._discard)
         self.resume = Button(self._theme, "Resume", "primary", "play")
         self.resume.setToolTip("Go on from the last saved state")
         self.resume.clicked.connect(lambda: self._tell(self._application.resume))
@@ -143,7 +144,7 @@ class RunPage(Page):
         self.more.setAccessibleName("More actions")
         self.more.setToolTip("More actions")
         self.more.clicked.connect(self._menu)
-        for button in (self.save_now, self.stop, self.discard, self.resume, self.more):
+        for button in (self.save_now, self.stop, self.resume, self.more):
             row.addWidget(button)
         return row
 
@@ -158,8 +159,8 @@ class RunPage(Page):
             parts.insert(0, run.phase_text)
         self.facts.set_text(" · ".join(parts))
         asked = bool(run.phase_text)
-        for button in (self.save_now, self.stop, self.discard):
-            button.setVisible(run.can_stop)
+        for control in (self.save_now, self.stop, self.discard):
+            control.setVisible(run.can_stop)
         self.save_now.setEnabled(not asked)
         self.stop.setEnabled(not asked)
         self.resume.setVisible(run.can_resume)
@@ -195,5 +196,7 @@ class RunPage(Page):
         menu = QMenu(self)
         menu.addAction("Use these settings").triggered.connect(lambda: self.reused.emit(run.uid))
         menu.addAction("Add to Compare").triggered.connect(lambda: self.compared.emit(run.uid))
+        menu.addSeparator()
+        menu.addAction(self.discard)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))

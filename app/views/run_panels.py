@@ -103,7 +103,7 @@ class CompletionsCard(Card):
         self._shown = completion
         self._stack.setCurrentWidget(self.view)
         self.view.show_completion(completion)
-        self.set_caption(f"{completion.stage} · step {completion.step} · {completion.item}")
+        self.set_caption(f"step {completion.step} · {completion.item}")
 
 
 def choose(completions: Sequence[Completion], pick: str) -> Completion:
@@ -122,6 +122,7 @@ class DetailsCard(Card):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("")
+        self.setAccessibleName("Scores, guards and log")
         self._theme = theme
         self._run: RunViewModel | None = None
         self._lines = 0

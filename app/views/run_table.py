@@ -1,15 +1,14 @@
-"""The table of runs and the filter in front of its model: keys, search, headings."""
+"""The table of runs and the filter in front of its model: keys, search."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QTableView
 
-from app.viewmodels.runs import COLUMNS, SEARCH_ROLE, SORT_ROLE, STATUS_ROLE
-from app.views.score_rows import FRACTION_TIP
+from app.viewmodels.runs import SEARCH_ROLE, SORT_ROLE, STATUS_ROLE
 
 
 class RunFilter(QSortFilterProxyModel):
@@ -33,15 +32,6 @@ class RunFilter(QSortFilterProxyModel):
         self._status = status
         self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> object:
-        """The model's headings, the longest one shortened; its tooltip has it in full."""
-        fraction = orientation == Qt.Orientation.Horizontal and COLUMNS[section] == "fraction"
-        if fraction and role == Qt.ItemDataRole.DisplayRole:
-            return "Fraction"
-        if fraction and role == Qt.ItemDataRole.ToolTipRole:
-            return FRACTION_TIP
-        return super().headerData(section, orientation, role)
-
     def filterAcceptsRow(self, row: int, parent: QModelIndex | QPersistentModelIndex) -> bool:
         """Whether a row passes."""
         index = self.sourceModel().index(row, 0, parent)
@@ -55,6 +45,7 @@ class RunTable(QTableView):
     """The table itself; keys act on the selected rows."""
 
     acted = Signal(str)
+    resized = Signal()
 
     _KEYS: ClassVar[dict[Qt.Key, str]] = {
         Qt.Key.Key_Return: "open",
@@ -65,6 +56,11 @@ class RunTable(QTableView):
         Qt.Key.Key_Delete: "delete",
         Qt.Key.Key_C: "compare",
     }
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell that there is more or less room."""
+        super().resizeEvent(event)
+        self.resized.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Single keys act; Ctrl+C copies the rows as TSV."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import (
-    QByteArray,
     QModelIndex,
     QPoint,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QFont, QFontMetrics, QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QMenu,
     QStackedWidget,
@@ -32,29 +30,41 @@ from app.viewmodels.runs import (
     STATUS_ROLE,
     UID_ROLE,
 )
+from app.views.column_fit import ColumnFit
 from app.views.dialogs import Dialogs
 from app.views.page import Page
 from app.views.run_table import RunFilter, RunTable
 from app.widgets.controls import Button, Card, Picker, label
-from app.widgets.delegates import HueDelegate, SparklineDelegate, StarDelegate, StatusDelegate
+from app.widgets.delegates import (
+    CHIP_PX,
+    HueDelegate,
+    SparklineDelegate,
+    StarDelegate,
+    StatusDelegate,
+)
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
 ROW_HEIGHTS = {"compact": 26, "normal": 32, "roomy": 40}
-WIDTHS = {
-    "star": 30,
-    "status": 158,
-    "name": 220,
-    "stages": 124,
-    "model": 150,
-    "base": 97,
-    "degraded": 97,
-    "recovered": 97,
-    "fraction": 82,
-    "loss": 60,
-    "created": 150,
-    "duration": 76,
-}
+STAR_PX, SPARKLINE_PX = 30, 60
+NAME_CHARACTERS = 32
+"""A name of this length is shown in full before any other column is."""
+CELL_PADDING = 24
+ARROW_PX = 14
+SMALL_PX = 11
+"""Headings and status chips."""
+GIVING_WAY = (
+    "duration",
+    "model",
+    "stages",
+    "loss",
+    "created",
+    "base",
+    "degraded",
+    "fraction",
+    "recovered",
+    "status",
+)
 HIDDEN_AT_FIRST = ("model", "duration")
 SETTINGS_KEY = "runs"
 STATUS_CHOICES = (
@@ -104,6 +114,11 @@ class RunsPage(Page):
         }
         self.column.addLayout(self._head(theme))
         self.table = self._table(theme)
+        self.columns = ColumnFit(self.table, COLUMNS, "name", GIVING_WAY)
+        self.columns.restore(settings.columns.get(SETTINGS_KEY, ""), HIDDEN_AT_FIRST)
+        self._measure()
+        self.table.resized.connect(self.columns.fit)
+        self._model.longestChanged.connect(lambda: self.later(self._measure))
         card = Card()
         card.heading.hide()
         card.caption.hide()
@@ -138,9 +153,8 @@ class RunsPage(Page):
         self._show_state()
 
     def remember(self) -> None:
-        """Write the columns' order, widths and visibility to the settings."""
-        state = self.table.horizontalHeader().saveState()
-        self._settings.columns[SETTINGS_KEY] = bytes(state.toBase64().data()).decode("ascii")
+        """Write the columns' order and visibility to the settings."""
+        self._settings.columns[SETTINGS_KEY] = self.columns.state()
 
     def selected(self) -> list[str]:
         """The selected runs, from top to bottom."""
@@ -167,11 +181,11 @@ class RunsPage(Page):
         self.status.setMinimumWidth(116)
         self.status.chosen.connect(self._choose_status)
         row.addWidget(self.status)
-        self._columns = Button(theme, "", "", "columns")
-        self._columns.setAccessibleName("Columns")
-        self._columns.setToolTip("Choose the columns")
-        self._columns.clicked.connect(self._column_menu)
-        row.addWidget(self._columns)
+        self._choice = Button(theme, "", "", "columns")
+        self._choice.setAccessibleName("Columns")
+        self._choice.setToolTip("Choose the columns")
+        self._choice.clicked.connect(self._column_menu)
+        row.addWidget(self._choice)
         self.compare_button = Button(theme, "Compare", "", "git-diff")
         self.compare_button.setToolTip("Compare the selected runs (C)")
         self.compare_button.clicked.connect(lambda: self._act("compare"))
@@ -189,6 +203,7 @@ class RunsPage(Page):
         table.setSortingEnabled(True)
         table.setShowGrid(False)
         table.setWordWrap(False)
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setTabKeyNavigation(False)
@@ -201,15 +216,8 @@ class RunsPage(Page):
         header.setHighlightSections(False)
         header.setTextElideMode(Qt.TextElideMode.ElideRight)
         header.setSectionsMovable(True)
-        header.setMinimumSectionSize(WIDTHS["star"])
+        header.setMinimumSectionSize(STAR_PX)
         header.setSortIndicator(COLUMNS.index("created"), Qt.SortOrder.DescendingOrder)
-        for place, key in enumerate(COLUMNS):
-            header.resizeSection(place, WIDTHS[key])
-        saved = self._settings.columns.get(SETTINGS_KEY, "")
-        if not saved or not header.restoreState(QByteArray.fromBase64(saved.encode("ascii"))):
-            header.setSectionResizeMode(COLUMNS.index("name"), QHeaderView.ResizeMode.Stretch)
-            for key in HIDDEN_AT_FIRST:
-                header.hideSection(COLUMNS.index(key))
         table.setItemDelegateForColumn(COLUMNS.index("star"), StarDelegate(theme, STAR_ROLE))
         table.setItemDelegateForColumn(COLUMNS.index("status"), StatusDelegate(theme, STATUS_ROLE))
         table.setItemDelegateForColumn(
@@ -225,6 +233,26 @@ class RunsPage(Page):
         table.customContextMenuRequested.connect(self._menu)
         table.selectionModel().selectionChanged.connect(lambda *_: self._selection_changed())
         return table
+
+    def _measure(self) -> None:
+        """Give each column the width of its heading and its longest text."""
+        font = QFont(self.table.font())
+        text = QFontMetrics(font)
+        font.setPixelSize(SMALL_PX)
+        font.setWeight(QFont.Weight.Medium)
+        small = QFontMetrics(font)
+        widths = {}
+        for place, key in enumerate(COLUMNS):
+            title = str(self._model.headerData(place, Qt.Orientation.Horizontal))
+            longest = text.horizontalAdvance(self._model.longest.get(key, ""))
+            heading = small.horizontalAdvance(title) + ARROW_PX
+            widths[key] = max(heading, longest) + CELL_PADDING
+        status = self._model.longest.get("status", "")
+        widths["star"] = STAR_PX
+        widths["loss"] = SPARKLINE_PX
+        widths["status"] = small.horizontalAdvance(status) + CHIP_PX
+        widths["name"] = text.averageCharWidth() * NAME_CHARACTERS + CELL_PADDING
+        self.columns.set_widths(widths)
 
     def _act(self, what: str) -> None:
         uids = self.selected()
@@ -260,7 +288,7 @@ class RunsPage(Page):
                 self._application.delete(uid)
 
     def _copy(self, uids: list[str]) -> None:
-        shown = [place for place in range(len(COLUMNS)) if not self.table.isColumnHidden(place)]
+        shown = [place for place, key in enumerate(COLUMNS) if self.columns.wanted(key)]
         rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
         header = self._proxy.headerData
         lines = ["\t".join(str(header(at, Qt.Orientation.Horizontal) or "") for at in shown)]
@@ -287,17 +315,15 @@ class RunsPage(Page):
     def _column_menu(self) -> None:
         menu = QMenu(self)
         for place, key in enumerate(COLUMNS):
-            if key in ("star", "name"):
+            if key not in GIVING_WAY:
                 continue
             title = self._model.headerData(place, Qt.Orientation.Horizontal)
             action = menu.addAction(str(title or key))
             action.setCheckable(True)
-            action.setChecked(not self.table.isColumnHidden(place))
-            action.toggled.connect(
-                lambda on, place=place: self.table.setColumnHidden(place, not on)
-            )
+            action.setChecked(self.columns.shown(key))
+            action.toggled.connect(lambda on, key=key: self.columns.choose(key, on))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(self._columns.mapToGlobal(self._columns.rect().bottomLeft()))
+        menu.popup(self._choice.mapToGlobal(self._choice.rect().bottomLeft()))
 
     def _search(self, text: str) -> None:
         self._proxy.set_words(text)

@@ -4,71 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.viewmodels.types import ScoreCell, ScoreLine, ScoreTable
+from app.viewmodels import words
+from app.viewmodels.provenance import dataset_part, protocol_part, provenance
+from app.viewmodels.types import RunSummary, ScoreCell, ScoreLine, ScoreTable
 from app.widgets.tables import Cell, Column
 from app.widgets.theme import Theme
 
-MINUS = "\N{MINUS SIGN}"
-ABSENT = "\N{EN DASH}"
 FRACTION_TIP = (
-    f"Recovered fraction: (recovered {MINUS} degraded) / (base {MINUS} degraded): 1 is fully recovered, 0 is nothing regained. "
-    "Undefined when nothing was lost."
+    f"Recovered fraction: (recovered {words.MINUS} degraded) / (base {words.MINUS} degraded): 1 is fully recovered, "
+    "0 is nothing regained. Undefined when nothing was lost; a loss whose 95 % interval holds 0 is within noise."
 )
+REFUSED = "not comparable"
+PROTOCOL_GOES, GAIN_GOES = 2, 1
 
 
 def score_rows(
-    table: ScoreTable, theme: Theme, run_hues: Sequence[str] = ()
+    table: ScoreTable, theme: Theme, runs: Sequence[RunSummary] = (), hues: Sequence[str] = ()
 ) -> tuple[list[Column], list[list[Cell]]]:
-    """Task, one column a checkpoint, then the difference and the recovered fraction where they exist.
+    """Task, protocol, one column a checkpoint, then the gain and the recovered fraction where they exist.
 
-    `run_hues` are the colours of the compared runs; with two or more, each line names its run.
+    `runs` are the compared runs and `hues` their colours; with two or more, each line names its run.
     """
-    columns = [Column("task · protocol", numeric=False, stretch=True)]
-    with_runs = len(run_hues) > 1
+    with_runs = len(runs) > 1
+    columns = [Column("task", numeric=False, stretch=not with_runs)]
     if with_runs:
-        columns.append(Column("run", numeric=False))
+        columns.append(Column("run", numeric=False, stretch=True))
+    unlike = any(line.refusal for line in table.lines)
+    columns.append(Column("protocol", numeric=False, optional=0 if unlike else PROTOCOL_GOES))
     for place in table.columns:
         title = f"{place.run} · {place.title}" if place.run else place.title
         columns.append(Column(title, token=theme.tokens.role_text(place.role)))
-    with_delta = any(line.delta or line.refusal for line in table.lines)
+    with_gain = any(line.delta or line.refusal for line in table.lines)
     with_fraction = any(line.recovered for line in table.lines)
-    if with_delta:
-        columns.append(Column(table.delta_title or "difference"))
+    if with_gain:
+        gain = f"{table.delta_title or 'difference'}, in points"
+        columns.append(Column("gain", tip=gain, optional=GAIN_GOES))
     if with_fraction:
-        columns.append(Column("recovered fraction", tip=FRACTION_TIP))
+        columns.append(Column("fraction", tip=FRACTION_TIP))
     rows = []
     for line in table.lines:
-        cells = _row(line, table, with_delta, with_fraction)
+        cells = [Cell(line.title, tip=_named(line))]
         if with_runs:
-            known = 0 <= line.run_index < len(run_hues)
-            cells.insert(1, Cell(line.run, dot=run_hues[line.run_index] if known else "third"))
+            cells.append(_run(line, runs[line.run_index], hues[line.run_index]))
+        cells.append(Cell(line.protocol, "second", tip=_named(line)))
+        for place, score in zip(table.columns, line.cells, strict=True):
+            cells.append(_score(score, line, bold=place.role == "recovered"))
+        cells += [_gain(line)] if with_gain else []
+        cells += [_fraction(line)] if with_fraction else []
         rows.append(cells)
     return columns, rows
 
 
-def _row(line: ScoreLine, table: ScoreTable, with_delta: bool, with_fraction: bool) -> list[Cell]:
-    name = f"{line.title} · {line.protocol}" if line.protocol else line.title
-    cells = [Cell(name, tip=name)]
-    for place, score in zip(table.columns, line.cells, strict=True):
-        cells.append(_score(score, bold=place.role == "recovered"))
-    if with_delta:
-        token = "warning_text" if line.refusal else ""
-        if not line.refusal and line.delta.startswith("+"):
-            token = "recovered_text"
-        if not line.refusal and line.delta.startswith(("-", MINUS)):
-            token = "bad_text"
-        cells.append(Cell(line.refusal or line.delta or ABSENT, token, tip=line.refusal))
-    if with_fraction:
-        muted = "" if line.recovered[:1].isdigit() else "third"
-        cells.append(Cell(line.recovered or ABSENT, muted, tip=FRACTION_TIP))
-    return cells
+def _named(line: ScoreLine) -> str:
+    return f"{line.title} · {line.protocol}" if line.protocol else line.title
 
 
-def _score(score: ScoreCell | None, *, bold: bool) -> Cell:
+def _run(line: ScoreLine, run: RunSummary, hue: str) -> Cell:
+    name = f"{run.letter} {line.stage} · {run.short}" if line.stage else f"{run.letter} {run.short}"
+    return Cell(name, tip="\n".join(filter(None, (line.source, line.stage))), dot=hue)
+
+
+def _score(score: ScoreCell | None, line: ScoreLine, *, bold: bool) -> Cell:
     if score is None:
-        return Cell(ABSENT, "third", tip="not measured")
-    tip = (
-        f"{score.correct} of {score.n} · 95 % interval {score.low:.1f} to {score.high:.1f} · "
-        f"protocol {score.protocol[:12]}"
+        return Cell(words.NONE, "third", tip="not measured")
+    counts = (
+        f"{score.correct} of {score.n} · 95 % interval {score.low:.1f} to {score.high:.1f}\n"
+        f"{_origin(line, score, score.checkpoint)}"
     )
-    return Cell(score.text, bold=bold, tip=tip)
+    return Cell(score.text, bold=bold, tip=counts)
+
+
+def _gain(line: ScoreLine) -> Cell:
+    token = "recovered_text" if line.delta.startswith("+") else ""
+    token = "bad_text" if line.delta.startswith(words.MINUS) else token
+    token = "warning_text" if line.refusal else token or ("" if line.delta else "third")
+    text = line.delta or (REFUSED if line.refusal else words.NONE)
+    return Cell(text, token, tip=_because(line, line.refusal))
+
+
+def _fraction(line: ScoreLine) -> Cell:
+    muted = line.recovered in words.NO_FRACTION or not line.recovered
+    return Cell(
+        line.recovered or words.NONE, "second" if muted else "", tip=_because(line, line.why)
+    )
+
+
+def _because(line: ScoreLine, why: str) -> str:
+    """The reason, then where the numbers of the line come from."""
+    newest = next((it for it in reversed(line.cells) if it is not None), None)
+    origin = "" if newest is None else _origin(line, newest, line.judged)
+    return "\n".join(filter(None, (why, origin)))
+
+
+def _origin(line: ScoreLine, score: ScoreCell, checkpoint: str) -> str:
+    return provenance(
+        run=line.source,
+        seed=score.seed,
+        checkpoint=checkpoint,
+        dataset=dataset_part(score.dataset, score.n),
+        protocol=protocol_part(score.scorer, score.protocol),
+    )

@@ -15,17 +15,28 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from app.widgets.controls import colour_of, label
+from app.widgets.controls import colour_of
 from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, log10
 from app.widgets.decimate import Floats, limits, thinned
 from app.widgets.legend import Legend
+from app.widgets.plot_words import PlotWords, with_source
 from app.widgets.theme import Theme
 
 REDRAW_MS = 100
 AXIS_PX = 10
+TOP_PX = 16
 AXIS_WIDTH = 38
 MARGIN = 0.06
 PX_PER_NAME = 44
+
+
+class _WholeAxis(pg.AxisItem):  # type: ignore[misc]
+    """An axis that counts: steps and layers have no halves."""
+
+    def tickSpacing(self, minimum: float, maximum: float, size: float) -> list[tuple[float, float]]:
+        """Distances of the ticks by level, none under 1."""
+        found = super().tickSpacing(minimum, maximum, size)
+        return [level for level in found if level[0] >= 1] or [(1.0, 0.0)]
 
 
 class LineChart(QWidget):
@@ -52,7 +63,7 @@ class LineChart(QWidget):
         self._ranging = False
         self.draws = 0
 
-        self.plot = pg.PlotWidget(background=None)
+        self.plot = pg.PlotWidget(background=None, axisItems={"bottom": _WholeAxis("bottom")})
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setMinimumSize(120, 80)
@@ -60,7 +71,7 @@ class LineChart(QWidget):
         item = self.plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
-        item.setContentsMargins(0, 4, 6, 0)
+        item.setContentsMargins(0, TOP_PX, 6, 0)
         item.getViewBox().disableAutoRange()
         item.getViewBox().setMouseEnabled(x=True, y=False)
         item.getViewBox().sigRangeChangedManually.connect(self._zoomed)
@@ -69,6 +80,7 @@ class LineChart(QWidget):
             axis = item.getAxis(side)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=True)
+        item.getAxis("left").setStyle(maxTickLevel=0)
         item.getAxis("left").setWidth(AXIS_WIDTH)
         item.getAxis("bottom").setHeight(18)
         self._item = item
@@ -79,15 +91,9 @@ class LineChart(QWidget):
         self.plot.scene().sigMouseMoved.connect(self._hover)
         self.plot.viewport().installEventFilter(self)
 
-        self._readout = label("", "small")
-        self._readout.setParent(self.plot)
-        self._readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._readout.hide()
-        self.empty = QLabel(empty, self.plot)
-        self.empty.setProperty("role", "hint")
-        self.empty.setWordWrap(True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._words = PlotWords(theme, self.plot, empty)
+        self._source = ""
+        self._span = 0.0
 
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -141,9 +147,33 @@ class LineChart(QWidget):
         self._item.getAxis("bottom").setStyle(hideOverlappingLabels=not names)
         self._touch()
 
+    @property
+    def empty(self) -> QLabel:
+        """The words of an empty chart."""
+        return self._words.empty
+
+    @property
+    def readout(self) -> QLabel:
+        """What stands under the crosshair."""
+        return self._words.readout
+
     def set_empty(self, text: str) -> None:
         """What stands in an empty chart."""
-        self.empty.setText(text)
+        self._words.empty.setText(text)
+
+    def set_unit(self, text: str) -> None:
+        """The unit of the values, above their axis."""
+        self._words.set_unit(text)
+
+    def set_source(self, text: str) -> None:
+        """Where the values come from; stands below them under the crosshair."""
+        self._source = text
+
+    def set_span(self, last: float) -> None:
+        """How far x will go (steps planned); the axis reaches there before the curves do."""
+        if last != self._span:
+            self._span = last
+            self._touch()
 
     def hide_line(self, key: str, hidden: bool) -> None:
         """Toggle a curve, as its legend entry does."""
@@ -184,7 +214,7 @@ class LineChart(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Decimate for the new width."""
         super().resizeEvent(event)
-        self.empty.setGeometry(self.plot.rect().adjusted(24, 8, -24, -8))
+        self._words.fit()
         self._touch()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -194,7 +224,7 @@ class LineChart(QWidget):
             return True
         if event.type() == QEvent.Type.Leave:
             self._cross.hide()
-            self._readout.hide()
+            self.readout.hide()
         return False
 
     def _zoomed(self, *_: object) -> None:
@@ -209,6 +239,7 @@ class LineChart(QWidget):
         self.legend.set_entries(entries)
         shown = [line for line in self._lines if line.key not in self._hidden and line.x.size]
         self.empty.setVisible(not shown and bool(self.empty.text()))
+        self._words.unit.setVisible(bool(shown))
         for axis in ("left", "bottom"):
             self._item.getAxis(axis).setVisible(bool(shown))
         self._set_ranges(shown)
@@ -245,7 +276,7 @@ class LineChart(QWidget):
         xs = limits(*(line.x for line in shown))
         self._ranging = True
         if xs is not None and self._follow:
-            low, high = xs
+            low, high = xs[0], max(xs[1], self._span)
             pad = 0.5 if high == low else 0.0
             box.setXRange(low - pad, high + pad, padding=0.015)
         self._set_y(shown)
@@ -313,9 +344,7 @@ class LineChart(QWidget):
             axis.setStyle(tickFont=font)
         self._item.getAxis("left").setGrid(255)
         self._cross.setPen(pg.mkPen(tokens.third, width=1, style=Qt.PenStyle.DotLine))
-        self._readout.setStyleSheet(
-            f"background: {tokens.panel}; border: 1px solid {tokens.edge}; border-radius: 4px; padding: 2px 6px;"
-        )
+        self._words.recolour()
         self._touch()
 
     def _hover(self, place: QPointF) -> None:
@@ -323,7 +352,7 @@ class LineChart(QWidget):
         box = self._item.getViewBox()
         if not shown or not box.sceneBoundingRect().contains(place):
             self._cross.hide()
-            self._readout.hide()
+            self.readout.hide()
             return
         at = float(box.mapSceneToView(place).x())
         nearest = min((_nearest(line.x, at) for line in shown), key=lambda x: abs(x - at))
@@ -335,12 +364,12 @@ class LineChart(QWidget):
             if place_in < line.x.size and line.x[place_in] == nearest:
                 texts.append(f"{line.label or self._name} {line.y[place_in]:.4g}")
         texts += [mark.text for mark in self._marks if mark.x == nearest]
-        self._readout.setText("\n".join(texts))
-        self._readout.adjustSize()
-        right = place.x() < self.plot.width() / 2
-        x = self.plot.width() - self._readout.width() - 10 if right else AXIS_WIDTH + 6
-        self._readout.move(x, 6)
-        self._readout.show()
+        self._words.tell(
+            with_source("\n".join(texts), self._source),
+            left=AXIS_WIDTH + 6,
+            right=10,
+            at_right=place.x() < self.plot.width() / 2,
+        )
 
     def _x_text(self, x: float) -> str:
         return self._names[int(x)] if 0 <= x < len(self._names) else f"{x:g}"

@@ -27,6 +27,8 @@ class CompletionLike(Protocol):
     """What the view reads; the view models' completion has this shape."""
 
     @property
+    def stage(self) -> str: ...
+    @property
     def step(self) -> int: ...
     @property
     def item(self) -> str: ...
@@ -127,11 +129,11 @@ class CompletionView(QWidget):
         self.prompt.setToolTip(shown.prompt)
         self._fill(shown.tokens, shown.divergence)
         plain = QTextCharFormat()
-        plain.setForeground(QColor(tokens.second))
+        plain.setForeground(QColor(tokens.ink))
         self._write(self.demonstration, [(shown.demonstration, plain)])
         ending = "" if shown.ended else " · cut at the length limit"
         self.figures.set_text(
-            f"colour: divergence per token · mean {shown.kl:.2f} nats · "
+            f"{shown.stage} · mean divergence {shown.kl:.2f} nats/token · "
             f"top-1 agreement {shown.agreement:.0f} %{ending}"
         )
 

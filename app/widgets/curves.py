@@ -116,7 +116,7 @@ class CurveItems:
         self.main.setVisible(True)
         self.main.setPen(pg.mkPen(colour, width=1, style=style))
         self.main.setData(x, y)
-        few = line.points and x.size * DOT_EVERY_PX <= columns
+        few = x.size == 1 or (line.points and x.size * DOT_EVERY_PX <= columns)
         self.dots.setVisible(few)
         if few:
             good = np.isfinite(y)

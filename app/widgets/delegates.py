@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from app.widgets.theme import Theme
 
 CELL_INSET = 8
+CHIP_PX = 2 * CELL_INSET + 30
+"""Width of a status chip's cell around its text."""
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -74,7 +76,7 @@ class StatusDelegate(_Delegate):
         font = QFont(painter.font())
         font.setPixelSize(11)
         painter.setFont(font)
-        room = box.width() - 2 * CELL_INSET - 28
+        room = box.width() - CHIP_PX + 2
         shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room)
         width = painter.fontMetrics().horizontalAdvance(shown) + 29
         chip = QRectF(box.left() + CELL_INSET + 0.5, box.center().y() - 8.5, width, 18)

@@ -14,8 +14,8 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from app.widgets.controls import label
 from app.widgets.decimate import Floats, thinned
+from app.widgets.plot_words import PlotWords, with_source
 from app.widgets.theme import Theme
 
 AXIS_PX = 10
@@ -68,15 +68,8 @@ class HeatmapView(QWidget):
         self.plot.scene().sigMouseMoved.connect(self.hover)
         self.plot.viewport().installEventFilter(self)
 
-        self.readout = label("", "small")
-        self.readout.setParent(self.plot)
-        self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.readout.hide()
-        self.empty = QLabel(empty, self.plot)
-        self.empty.setProperty("role", "hint")
-        self.empty.setWordWrap(True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._words = PlotWords(theme, self.plot, empty)
+        self._source = ""
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
@@ -98,8 +91,11 @@ class HeatmapView(QWidget):
         *,
         row_axis: str = "layer",
         col_axis: str = "layer",
+        expected: int = 0,
     ) -> None:
         """Show a matrix of shape (len(rows), len(cols)).
+
+        `expected` is the number of columns there will be when all is measured; room is left for them.
 
         Raises:
             ValueError: the shape does not fit the names.
@@ -116,7 +112,7 @@ class HeatmapView(QWidget):
         self.image.setImage(values, autoLevels=False)
         self.image.setRect(QRectF(0, 0, len(cols), len(rows)))
         box = self._item.getViewBox()
-        box.setRange(xRange=(0, len(cols)), yRange=(0, len(rows)), padding=0)
+        box.setRange(xRange=(0, max(len(cols), expected)), yRange=(0, len(rows)), padding=0)
         self._set_levels()
         self._set_ticks()
 
@@ -127,9 +123,23 @@ class HeatmapView(QWidget):
         self._show(False)
         self.empty.setVisible(bool(self.empty.text()))
 
+    @property
+    def empty(self) -> QLabel:
+        """The words of an empty map."""
+        return self._words.empty
+
+    @property
+    def readout(self) -> QLabel:
+        """What stands under the pointer."""
+        return self._words.readout
+
     def set_empty(self, text: str) -> None:
         """What stands in an empty map."""
-        self.empty.setText(text)
+        self._words.empty.setText(text)
+
+    def set_source(self, text: str) -> None:
+        """Where the values come from; stands below them in the readout."""
+        self._source = text
 
     def set_zoomed(self, zoomed: bool) -> None:
         """Spread the colours over the range of the values, or over 0 to 1."""
@@ -165,7 +175,7 @@ class HeatmapView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """As many names on the axes as there is room for."""
         super().resizeEvent(event)
-        self.empty.setGeometry(self.plot.rect().adjusted(24, 8, -24, -8))
+        self._words.fit()
         if self._values.size:
             self._set_ticks()
 
@@ -184,9 +194,7 @@ class HeatmapView(QWidget):
             axis.setPen(pg.mkPen(tokens.panel, width=1))
             axis.setTextPen(pg.mkPen(tokens.third))
             axis.setStyle(tickFont=font)
-        self.readout.setStyleSheet(
-            f"background: {tokens.panel}; border: 1px solid {tokens.edge}; border-radius: 4px; padding: 2px 6px;"
-        )
+        self._words.recolour()
 
     def hover(self, place: QPointF) -> None:
         """Say what stands at a place of the scene."""
@@ -196,12 +204,11 @@ class HeatmapView(QWidget):
             return
         at = box.mapSceneToView(place)
         row = min(max(int(at.y()), 0), len(self._rows) - 1)
-        col = min(max(int(at.x()), 0), len(self._cols) - 1)
+        col = max(int(at.x()), 0)
+        if col >= len(self._cols):
+            self.readout.hide()
+            return
         value = self._values[row, col]
         shown = f"{value:.4f}" if np.isfinite(value) else "not measured"
-        self.readout.setText(
-            f"{self._row_axis} {self._rows[row]} · {self._col_axis} {self._cols[col]} · {shown}"
-        )
-        self.readout.adjustSize()
-        self.readout.move(max(self.plot.width() - self.readout.width() - 60, 44), 8)
-        self.readout.show()
+        words = f"{self._row_axis} {self._rows[row]} · {self._col_axis} {self._cols[col]} · {shown}"
+        self._words.tell(with_source(words, self._source), left=44, right=60, at_right=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.widgets.controls import Button, colour_of
 from app.widgets.theme import Theme
@@ -14,14 +14,17 @@ from app.widgets.theme import Theme
 LEFT = 34
 ICON_PX = 14
 AROUND_TEXT_PX = ICON_PX + 20
-LEAST_TEXT_PX = 36
+SPACING = 2
+ROW_PX = 20
+MOST_ROWS = 3
 MOST_TEXT_PX = 220
 
 
 class Legend(QWidget):
     """Entries are (key, text, token); hidden when there are fewer than two.
 
-    Texts are shortened in the middle to share the width; entries for which there is no room are left out.
+    Entries keep their own width and go on in a second and third row; only what is longer than
+    `MOST_TEXT_PX` or the row is shortened in its middle. What finds no place in the last row is left out.
     """
 
     toggled = Signal(str, bool)
@@ -30,10 +33,8 @@ class Legend(QWidget):
         super().__init__()
         self._theme = theme
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._row = QHBoxLayout(self)
-        self._row.setSpacing(2)
-        self._row.setContentsMargins(LEFT, 0, 0, 0)
-        self._row.addStretch(1)
+        # Without a focus policy of its own it could not say that its buttons follow it.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._buttons: dict[str, Button] = {}
         self._entries: tuple[tuple[str, str, str], ...] = ()
         self.hide()
@@ -54,12 +55,11 @@ class Legend(QWidget):
         keys = {key for key, _, _ in wanted}
         for key in [key for key in self._buttons if key not in keys]:
             gone = self._buttons.pop(key)
-            self._row.removeWidget(gone)
+            gone.hide()
             gone.deleteLater()
-        for place, (key, text, _) in enumerate(wanted):
+        for key, text, _ in wanted:
             if key not in self._buttons:
                 self._buttons[key] = self._button(key)
-            self._row.insertWidget(place, self._buttons[key])
             self._buttons[key].setAccessibleName(f"Show {text}")
             self._buttons[key].setToolTip(f"Show or hide {text}")
         self.setVisible(bool(wanted))
@@ -67,26 +67,36 @@ class Legend(QWidget):
         self._paint()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the new width."""
+        """Flow into the new width."""
         super().resizeEvent(event)
         self._fit()
 
     def _fit(self) -> None:
+        """Place the buttons row by row, in the order of the entries, which is that of the Tab key, too."""
         if not self._entries:
             return
-        width = self.width() - LEFT
-        room = max(width // (AROUND_TEXT_PX + LEAST_TEXT_PX), 1)
-        share = width // min(room, len(self._entries)) - AROUND_TEXT_PX
-        for place, (key, text, _) in enumerate(self._entries):
+        whole = max(self.width() - LEFT, AROUND_TEXT_PX)
+        x = row = 0
+        before: QWidget = self
+        for key, text, _ in self._entries:
             button = self._buttons[key]
-            shown = button.fontMetrics().elidedText(
-                text, Qt.TextElideMode.ElideMiddle, min(max(share, LEAST_TEXT_PX), MOST_TEXT_PX)
-            )
+            metrics = button.fontMetrics()
+            most = min(whole - AROUND_TEXT_PX, MOST_TEXT_PX)
+            shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, most)
+            width = metrics.horizontalAdvance(shown) + AROUND_TEXT_PX
+            if x and x + width > whole:
+                x, row = 0, row + 1
             button.setText(shown)
-            button.setVisible(place < room)
+            button.setGeometry(LEFT + x, row * ROW_PX, width, ROW_PX)
+            button.setVisible(row < MOST_ROWS)
+            QWidget.setTabOrder(before, button)
+            before = button
+            x += width + SPACING
+        self.setFixedHeight(ROW_PX * min(row + 1, MOST_ROWS))
 
     def _button(self, key: str) -> Button:
         made = Button(self._theme, "", "legend")
+        made.setParent(self)
         made.setCheckable(True)
         made.setChecked(True)
         made.setIconSize(QSize(ICON_PX, ICON_PX))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, QTimer, Signal
@@ -25,6 +25,7 @@ RECIPE_HEIGHT = 58
 ARROW_WIDTH = 26
 BAR_HEIGHT = 3
 INSET = 10
+SEPARATOR = " · "
 SWEEP_MS = 60
 SWEEP_STEP = 0.03
 
@@ -84,7 +85,7 @@ class StageCardButton(QAbstractButton):
         if card.problems:
             words.append(_problems(card.problems))
         self.setAccessibleName(", ".join(word for word in words if word))
-        self.setToolTip(" · ".join(word for word in words if word))
+        self.setToolTip(SEPARATOR.join(word for word in words if word))
         moving = card.status == "running" and card.fraction is None
         if moving != self._timer.isActive():
             if moving:
@@ -165,14 +166,19 @@ class StageCardButton(QAbstractButton):
         if not details and waiting:
             details = ["waiting"]
         self._draw_elided(
-            painter, QRect(INSET, 28, self.width() - 2 * INSET, 20), " · ".join(details)
+            painter, QRect(INSET, 28, self.width() - 2 * INSET, 20), SEPARATOR.join(details)
         )
         if not self._recipe:
             self._draw_bar(painter, card)
         painter.end()
 
     def _draw_elided(self, painter: QPainter, box: QRect, text: str) -> None:
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, box.width())
+        metrics = painter.fontMetrics()
+        shown = metrics.elidedText(
+            _whole_parts(text, metrics.horizontalAdvance, box.width()),
+            Qt.TextElideMode.ElideRight,
+            box.width(),
+        )
         painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def _draw_problems(self, painter: QPainter, problems: int, right: int) -> int:
@@ -301,6 +307,14 @@ class StageStrip(QScrollArea):
     def _fit_height(self, _: int, most: int) -> None:
         bar = self.horizontalScrollBar().sizeHint().height() if most > 0 else 0
         self.setFixedHeight(self._card_height + bar)
+
+
+def _whole_parts(text: str, width: Callable[[str], int], room: int) -> str:
+    """As many of the parts between dots as fit, at least one; the tooltip has them all."""
+    parts = text.split(SEPARATOR)
+    while len(parts) > 1 and width(SEPARATOR.join(parts)) > room:
+        parts.pop()
+    return SEPARATOR.join(parts)
 
 
 def _problems(count: int) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QFont, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from app.widgets.controls import colour_of
@@ -14,6 +21,10 @@ from app.widgets.theme import Theme
 
 ROW_HEIGHT = 29
 HEADER_HEIGHT = 26
+HEADING_PX = 11
+DENSE = "QTableView::item { padding: 0 4px; } QHeaderView::section { padding: 4px 7px; }"
+STRETCH_LEAST = 150
+"""A stretched column is not narrowed below this (or its content) for the sake of an optional one."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, alignment, the token of the heading, and whether it takes spare width."""
+    """One column: its heading, alignment, the token of the heading, and whether it takes spare width.
+
+    Where the width is too small for all, `optional` columns are left out, the highest number first.
+    """
 
     title: str
     numeric: bool = True
     token: str = ""
     stretch: bool = False
     tip: str = ""
+    optional: int = 0
 
 
 class Table(QTableWidget):
@@ -52,6 +67,12 @@ class Table(QTableWidget):
         self.setShowGrid(False)
         self.setIconSize(QSize(8, 8))
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setStyleSheet(DENSE)
+        heading = QFont(self.horizontalHeader().font())
+        heading.setPixelSize(HEADING_PX)
+        self.horizontalHeader().setFont(heading)
+        self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
         self.setCornerButtonEnabled(False)
         self.verticalHeader().hide()
@@ -80,6 +101,7 @@ class Table(QTableWidget):
                 if place >= len(old) or old[place] != cell:
                     self.setItem(row, place, self._item(cell, self._columns[place]))
         self._rows = new_rows
+        self._fit()
 
     def content_height(self) -> int:
         """The height that shows every row."""
@@ -93,12 +115,35 @@ class Table(QTableWidget):
         lines += ["\t".join(cell.text for cell in self._rows[row]) for row in rows]
         return "\n".join(lines)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Choose the columns that fit."""
+        super().resizeEvent(event)
+        self._fit()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Ctrl+C copies."""
         if event.matches(QKeySequence.StandardKey.Copy):
             QGuiApplication.clipboard().setText(self.as_text())
         else:
             super().keyPressEvent(event)
+
+    def _fit(self) -> None:
+        optional = [place for place, column in enumerate(self._columns) if column.optional]
+        if not optional:
+            return
+        for place in optional:
+            self.showColumn(place)
+        widths = [self._width(place) for place in range(len(self._columns))]
+        over = sum(widths) - self.viewport().width()
+        for place in sorted(optional, key=lambda place: -self._columns[place].optional):
+            if over <= 0:
+                break
+            self.hideColumn(place)
+            over -= widths[place]
+
+    def _width(self, place: int) -> int:
+        whole = max(self.horizontalHeader().sectionSizeHint(place), self.sizeHintForColumn(place))
+        return min(whole, STRETCH_LEAST) if self._columns[place].stretch else whole
 
     def _set_heading(self, place: int, column: Column) -> None:
         item = QTableWidgetItem(column.title)

@@ -26,3 +26,21 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
     low = 0.0 if correct == 0 else middle - half  # exactly, not to rounding
     high = 1.0 if correct == n else middle + half
     return low, high
+
+
+def difference(
+    correct: int, n: int, other_correct: int, other_n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Newcombe's interval of the first proportion less the other (method 10 of Newcombe 1998), in -1..1.
+
+    It takes the two for independent samples; for scores on the same items it is the cautious side.
+
+    Raises:
+        ValueError: as `wilson` does.
+    """
+    low, high = wilson(correct, n, confidence)
+    other_low, other_high = wilson(other_correct, other_n, confidence)
+    share, other = correct / n, other_correct / other_n
+    below = sqrt((share - low) ** 2 + (other_high - other) ** 2)
+    above = sqrt((high - share) ** 2 + (other - other_low) ** 2)
+    return share - other - below, share - other + above

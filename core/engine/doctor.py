@@ -213,6 +213,9 @@ def linear4bit(home: Home, compute: Compute | None = None) -> Verdict:
         made = Checkpoint("", path, None, None, "quantize", "nf4", "auto", {}, {}, {})
         packed = load_model(made, compute, packed=True)
         plain = load_model(made, compute)
+    # In eval mode bitsandbytes rounds to bfloat16 on CPUs with AVX512-BF16, whatever precision was asked
+    # for; in training mode it never does, and there is no dropout here.
+    packed.train()
     layers = sum(isinstance(module, Linear4bit) for module in packed.modules())
     ids = torch.tensor([PROMPTS[-1]], device=compute.device)
     expected, found = (model(input_ids=ids).logits.double() for model in (packed, plain))

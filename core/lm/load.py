@@ -43,7 +43,8 @@ def load_model(
         checkpoint: any finished checkpoint; an adapter is put over its parent, and not merged.
         compute: device and precision.
         packed: keep NF4 weights packed (bitsandbytes' Linear4bit: less memory, slower); the default
-            dequantizes them once into plain layers, which compute the same numbers to rounding.
+            dequantizes them once into plain layers, which compute the same numbers to rounding (in eval
+            mode on a CPU with AVX512-BF16, to bfloat16 rounding: bitsandbytes computes so there).
         merge: add all adapters into the weights, in float32, then cast: for stages that change the
             weights themselves.
 

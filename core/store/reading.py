@@ -47,20 +47,20 @@ def run_rows(db: Database, uid: str | None = None) -> list[RunRow]:
         parameters,
     ):  # the last one stays: that of the last training stage
         loss[run] = sparkline(thin, decode(value, flag), newest_kept=bool(newest_kept))
-    scores: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for run, name, accuracy in db.execute(
-        "SELECT run, subject || '/' || task, CAST(correct AS REAL) / n FROM eval_run"
-        f" WHERE step IS NULL AND n > 0 {having} ORDER BY seq",
+    measured: defaultdict[str, dict[str, ScoreRow]] = defaultdict(dict)
+    for fields in db.execute(
+        f"SELECT {_SCORE_COLUMNS} FROM eval_run WHERE step IS NULL AND n > 0 {having} ORDER BY seq",
         parameters,
     ):
-        scores[run][name] = accuracy
+        score = ScoreRow(*fields)
+        measured[score.run][f"{score.subject}/{score.task}"] = score
     rows = db.execute(
         f"SELECT {_RUN_COLUMNS} FROM run JOIN model ON model.id = run.model {where}"
         " ORDER BY created DESC, run.rowid DESC",
         parameters,
     )
     return [
-        _run_row(row, last.get(row[0], {}), scores.get(row[0], {}), loss.get(row[0], ()))
+        _run_row(row, last.get(row[0], {}), measured.get(row[0], {}), loss.get(row[0], ()))
         for row in rows
     ]
 
@@ -68,11 +68,11 @@ def run_rows(db: Database, uid: str | None = None) -> list[RunRow]:
 def _run_row(
     row: Sequence[Any],
     last: dict[str, float],
-    scores: dict[str, float],
+    measured: dict[str, ScoreRow],
     loss: tuple[float, ...],
 ) -> RunRow:
     *plain, tags, notes, failure, failure_message, recovered = row  # as in _RUN_COLUMNS
-    fields: list[Any] = [*plain, _tags(tags), notes, failure, failure_message, last, scores]
+    fields: list[Any] = [*plain, _tags(tags), notes, failure, failure_message, last, measured]
     fields += [_fractions(recovered), loss]
     return RunRow(*fields)
 

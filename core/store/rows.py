@@ -16,7 +16,7 @@ class RunRow:
 
     Attributes:
         last: newest value per series, keyed "stage/key".
-        scores: newest final accuracy (0-1), keyed "subject/task".
+        measured: newest final score, keyed "subject/task".
         recovered_fraction: stage id -> task -> fraction or None; empty until the run is done.
         loss: up to 64 values of the last training stage's loss, evenly thinned, for a sparkline.
     """
@@ -40,9 +40,14 @@ class RunRow:
     failure: str
     failure_message: str
     last: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, ScoreRow] = field(default_factory=dict)
     recovered_fraction: dict[str, dict[str, float | None]] = field(default_factory=dict)
     loss: tuple[float, ...] = ()
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The accuracies (0-1) of `measured`."""
+        return {name: it.correct / it.n for name, it in self.measured.items()}
 
 
 @dataclass(frozen=True)

@@ -220,3 +220,41 @@ def test_that_a_curve_of_nothing_but_gaps_is_no_error(theme: Theme, qtbot: QtBot
     chart.redraw()
     theme.choose("dark")
     chart.redraw()
+
+
+def test_that_the_step_axis_reaches_the_planned_end(theme: Theme, qtbot: QtBot) -> None:
+    chart = _chart(theme, qtbot)
+    chart.set_lines([_line("a", 50)])
+    chart.redraw()
+    assert chart.plot.getPlotItem().getViewBox().viewRange()[0][1] < 60
+    chart.set_span(200)
+    chart.redraw()
+    assert 200 <= chart.plot.getPlotItem().getViewBox().viewRange()[0][1] < 210
+
+
+def test_that_the_readout_says_where_its_numbers_come_from(theme: Theme, qtbot: QtBot) -> None:
+    chart = _chart(theme, qtbot)
+    chart.set_lines([_line("a", 50)])
+    chart.set_source("run x\nseed 7")
+    chart.redraw()
+    box = chart.plot.getPlotItem().getViewBox()
+    chart.plot.scene().sigMouseMoved.emit(box.sceneBoundingRect().center())
+    assert chart.readout.isVisible()
+    assert chart.readout.text().endswith("run x\nseed 7")
+
+
+def test_that_a_curve_of_one_point_can_be_seen_and_steps_have_no_halves(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    chart = _chart(theme, qtbot)
+    chart.set_lines([_line("a", 1)])
+    chart.set_span(4)
+    chart.redraw()
+    ink = theme.tokens.recovered
+    shot = chart.plot.grab().toImage()
+    colours = {
+        shot.pixelColor(x, y).name() for x in range(shot.width()) for y in range(shot.height())
+    }
+    assert ink in colours
+    axis = chart.plot.getPlotItem().getAxis("bottom")
+    assert min(spacing for spacing, _ in axis.tickSpacing(0, 4, 300)) == 1

@@ -193,6 +193,13 @@ def test_that_people_see_lines_and_a_table(shell: Shell) -> None:
     assert out.rstrip().endswith(": done")
 
 
+def test_that_a_loss_within_noise_is_called_so_in_the_table(shell: Shell) -> None:
+    shell.events = [started(), score("base", 44), score("nf4", 40), score("back", 58)]
+    _, out, _ = shell("run", shell.recipe)
+    assert "loss within noise" in out
+    assert "4.50" not in out
+
+
 def test_that_without_a_terminal_progress_comes_as_a_line_now_and_then() -> None:
     out = io.StringIO()
     with Display(Console(file=out, width=120)) as display:

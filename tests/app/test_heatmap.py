@@ -72,3 +72,14 @@ def test_that_what_was_not_measured_is_left_open(view: HeatmapView, qtbot: QtBot
     around = view.plot.mapFromScene(box.mapViewToScene(QPointF(0.5, 1.5)))
     assert shot.pixelColor(at) != shot.pixelColor(around)
     assert shot.pixelColor(at).saturation() < 20
+
+
+def test_that_room_is_left_for_columns_to_come(view: HeatmapView, qtbot: QtBot) -> None:
+    view.set_data(VALUES, ROWS, COLS, col_axis="step", expected=6)
+    qtbot.wait(20)
+    box = view.plot.getPlotItem().getViewBox()
+    assert box.viewRange()[0] == [0, 6]
+    view.hover(box.mapViewToScene(QPointF(1.5, 0.5)))
+    assert view.readout.isVisible()
+    view.hover(box.mapViewToScene(QPointF(4.5, 0.5)))
+    assert not view.readout.isVisible()

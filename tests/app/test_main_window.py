@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
+from app.widgets.controls import Card
 from app.widgets.theme import Theme
 from core.store.home import Home
 from tests.app.conftest import Sample
@@ -106,6 +107,43 @@ def test_that_every_control_of_every_page_has_a_name(opened: Opened, qtbot: QtBo
         if not it.accessibleName() and not it.objectName().startswith("qt_") and _ours(it)
     ]
     assert nameless == []
+
+
+def test_that_tab_goes_from_card_to_card_as_one_reads(opened: Opened, qtbot: QtBot) -> None:
+    window = opened.window
+    window.resize(1280, 800)
+    window.open_run(opened.runs["done"])
+    qtbot.waitUntil(lambda: window.run_page.completions.view.isVisible(), timeout=10_000)
+    qtbot.wait(300)
+    assert _cards_by_tab(window.run_page) == [
+        "Curves",
+        "Accuracy on held-out",
+        "CKA",
+        "Completions",
+        "Scores, guards and log",
+    ]
+    window.compare([opened.runs["done"], opened.runs["pruned"]])
+    qtbot.wait(300)
+    cards = _cards_by_tab(window.compare_page)
+    assert cards.index("Accuracy") < cards.index("CKA by layer")
+    assert cards[-1] == "What differs in the recipes"
+
+
+def _cards_by_tab(page: QWidget) -> list[str]:
+    """Names of the cards in the order in which Tab passes through them."""
+    passed: list[str] = []
+    widget = page.nextInFocusChain()
+    while widget is not page:
+        card = widget.parentWidget()
+        while card is not None and not isinstance(card, Card):
+            card = card.parentWidget()
+        reached = widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+        if card is not None and page.isAncestorOf(card) and reached:
+            name = card.accessibleName()
+            if not passed or passed[-1] != name:
+                passed.append(name)
+        widget = widget.nextInFocusChain()
+    return passed
 
 
 def _ours(widget: QWidget) -> bool:

@@ -149,6 +149,23 @@ def test_that_keys_star_and_cross_and_take_it_back(
         qtbot.waitUntil(lambda expected=expected: mark() == expected, timeout=5000)
 
 
+def test_that_nothing_in_the_list_is_cut_beside_a_name_of_ordinary_length(
+    runs_page: RunsPage, qtbot: QtBot
+) -> None:
+    table = runs_page.table
+    shown = [place for place in range(len(COLUMNS)) if not table.isColumnHidden(place)]
+    assert {COLUMNS[place] for place in shown} >= {"status", "name", "recovered", "fraction"}
+    for place in shown:
+        if COLUMNS[place] not in ("star", "loss"):  # painted, not written
+            assert table.columnWidth(place) >= table.sizeHintForColumn(place), COLUMNS[place]
+    assert sum(map(table.columnWidth, shown)) <= table.viewport().width()
+    runs_page.columns.choose("model", True)
+    assert runs_page.columns.shown("model")
+    assert not runs_page.columns.shown("created")
+    runs_page.resize(1800, 736)
+    assert runs_page.columns.shown("created")
+
+
 def test_that_deleting_asks_first_and_does_nothing_on_no(
     runs_page: RunsPage, desk: Desk, qtbot: QtBot
 ) -> None:
@@ -207,10 +224,10 @@ def test_that_the_buttons_reach_the_application_and_discard_asks(
     run_page.save_now.click()
     run_page.stop.click()
     desk.dialogs.agree = False
-    run_page.discard.click()
+    run_page.discard.trigger()
     assert desk.told.calls == [("save_now", uid), ("stop", uid, True)]
     desk.dialogs.agree = True
-    run_page.discard.click()
+    run_page.discard.trigger()
     assert desk.told.calls[-1] == ("stop", uid, False)
 
 
@@ -321,7 +338,13 @@ def test_that_comparing_shows_scores_curves_and_differences(
     qtbot.waitUntil(lambda: page.scores.rowCount() == 4, timeout=5000)
     assert page.differences.rowCount() > 0
     page.overlay.redraw()
-    assert len(page.overlay.legend.buttons) == 2
+    assert [button.text() for button in page.overlay.legend.buttons.values()] == ["A", "B"]
+    page.profile.redraw()
+    names = [button.text() for button in page.profile.legend.buttons.values()]
+    assert names == ["A nf4", "A recovered", "B pruned", "B recovered"]
+    table = page.scores
+    for place in range(table.columnCount()):
+        assert table.columnWidth(place) >= table.sizeHintForColumn(place), place
     page.which.chosen.emit("accuracy:tooluse")
     page.overlay.redraw()
     assert not page.overlay.empty.isVisible()

@@ -43,8 +43,10 @@ class World:
         process = subprocess.Popen(
             [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
         )
+        # Called in the run's own thread: with a connection of its own, and known only when it is done.
+        with Store.open(home.database) as store:
+            store.claim(uid, process.pid, psutil.Process(process.pid).create_time())
         self.workers[uid] = process
-        self.store.claim(uid, process.pid, psutil.Process(process.pid).create_time())
         return process
 
     def run(self, *events: Event, pid: int | None = None, recipe: Recipe = RECIPE) -> str:
@@ -159,6 +161,21 @@ def test_that_a_started_run_is_watched_to_its_end_and_looks_the_same_when_reopen
     assert list(reopened.log()) == list(model.log())
     assert reopened.status_text == model.status_text == "done"
     again.close()
+
+
+def test_that_a_finished_run_is_no_longer_active_while_its_worker_ends(
+    world: World, qtbot: QtBot
+) -> None:
+    application = begin(world, qtbot)
+    uid = launch(world, qtbot)
+    until(qtbot, lambda: uid in world.workers)
+    model = application.open_run(uid)
+    world.store.record(uid, [it.event for it in whole_run()][:-1])
+    until(qtbot, lambda: [it.status for it in application.active()] == ["running"])
+    world.store.record(uid, [DONE])
+    until(qtbot, lambda: model.status == "done")
+    assert world.workers[uid].poll() is None
+    assert application.active() == ()
 
 
 def test_that_a_second_run_waits_for_its_device(world: World, qtbot: QtBot) -> None:

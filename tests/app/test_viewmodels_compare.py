@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.viewmodels.compare import CompareViewModel
 from core.events import Event, RunStarted
+from core.recipe.plan import plan
 from core.recipe.spec import Recipe
 from core.store.home import Home
 from core.store.store import Store
@@ -109,8 +110,57 @@ def test_that_only_recipe_fields_that_differ_are_listed(world: World, qtbot: QtB
     found = {it.path: it.values for it in model.differences()}
     assert found["stages.back.learning_rate"] == ("0.0001", "0.5")
     assert found["stages.extra.kind"] == ("\u2013", "prune")
+    assert found["stages.back.from"] == ("nf4", "extra")  # the default in force, though not set
+    assert "null" not in {value for values in found.values() for value in values}
     assert not any(path.startswith("stages.nf4") for path in found)  # moved is not changed
     assert model.field_count() > 40
+
+
+def test_that_a_field_that_is_not_set_is_a_dash_with_a_word(world: World, qtbot: QtBot) -> None:
+    raw = RECIPE.model_dump(mode="json", by_alias=True)
+    raw["stages"][1]["max_steps"] = None
+    raw["stages"].insert(1, {"id": "extra", "kind": "prune"})
+    other = world.finished("two", Recipe.model_validate(raw))
+    model = compare(world, qtbot, world.finished("one"), other)
+    found = {it.path: (it.values, it.notes) for it in model.differences()}
+    assert found["stages.back.max_steps"] == (("10", "\u2013"), ("", "not set"))
+    assert found["stages.extra.ratio"] == (("\u2013", "0.1"), ("not in this recipe", ""))
+
+
+def test_that_each_of_several_runs_has_a_letter_and_a_short_name(
+    world: World, qtbot: QtBot
+) -> None:
+    uids = [world.finished(f"paper · {name} of two") for name in ("nf4", "pruned")]
+    model = compare(world, qtbot, *uids)
+    assert [(run.letter, run.short) for run in model.runs()] == [
+        ("A", "nf4 of two"),
+        ("B", "pruned of two"),
+    ]
+    assert model.table().lines[0].source == f"paper · nf4 of two ({uids[0][:8]})"
+    model.remove_run(uids[1])
+    assert [(run.letter, run.short) for run in model.runs()] == [("", "paper · nf4 of two")]
+
+
+def test_that_a_loss_within_noise_has_no_fraction(world: World, qtbot: QtBot) -> None:
+    uid = world.run(started(), score("base", 44), score("nf4", 40), score("back", 58))
+    (line,) = compare(world, qtbot, uid).table().lines
+    assert (line.delta, line.recovered) == ("+18.0", "loss within noise")
+    assert "4.50" in line.why
+    assert line.judged == "base → nf4 → back"
+
+
+def test_that_several_recovered_stages_of_a_run_are_named(world: World, qtbot: QtBot) -> None:
+    raw = RECIPE.model_dump(mode="json", by_alias=True)
+    again = {**raw["stages"][1], "id": "again", "from": "nf4"}
+    recipe = Recipe.model_validate({**raw, "stages": [*raw["stages"], again]})
+    stages = tuple(step.planned for step in plan(recipe))
+    scores = [score(*it) for it in (("base", 60), ("nf4", 40), ("back", 55), ("again", 50))]
+    uid = world.run(started(stages=stages), *scores, recipe=recipe)
+    lines = compare(world, qtbot, uid).table().lines
+    assert [(line.run, line.stage, line.recovered) for line in lines] == [
+        ("r", "back", "0.75"),
+        ("r", "again", "0.50"),
+    ]
 
 
 def test_that_a_run_that_goes_on_is_followed(world: World, qtbot: QtBot) -> None:

@@ -299,7 +299,7 @@ def test_that_the_strip_stands_before_the_worker_has_planned() -> None:
         ("nf4", "waiting"),
         ("back", "waiting"),
     ]
-    assert model.facts == ("seed 42", "teacher base", "protocol tooluse_official_v1")
+    assert model.facts == ("seed 42", "teacher base", "official v1")
     assert (model.can_stop, model.can_resume) == (False, True)
 
 

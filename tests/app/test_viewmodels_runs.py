@@ -11,17 +11,20 @@ from pytestqt.qtbot import QtBot
 
 from app.viewmodels.runs import (
     COLUMNS,
+    HUE_ROLE,
     RESET_ABOVE,
     SORT_ROLE,
     SPARKLINE_ROLE,
     UID_ROLE,
     RunLister,
+    RunListing,
     RunsModel,
     entry_of,
 )
 from core.events import Metrics, RunFinished, RunStarted, TaskEvaluated
 from core.recipe.plan import plan
 from core.store.home import Home
+from core.store.rows import ScoreRow
 from core.store.store import Store
 from tests.app.test_viewmodels_run import RECIPE, row
 
@@ -140,8 +143,75 @@ def test_that_a_row_tells_scores_by_role_fraction_and_loss(store: Store, model: 
 def test_that_nothing_lost_is_no_number_and_sorts_below_all() -> None:
     none = entry_of(row("done", recovered_fraction={"back": {"tooluse": None}}))
     bad = entry_of(row("done", recovered_fraction={"back": {"tooluse": -3.0}}))
-    assert none.texts["fraction"] == "\u2013"
+    assert none.texts["fraction"] == "nothing lost"
     assert none.keys["fraction"] < bad.keys["fraction"]
+
+
+def _counted(**correct: int) -> dict[str, ScoreRow]:
+    """Scores of 100 items: `nf4_tooluse=40` is task tooluse on checkpoint nf4."""
+    rows = {}
+    for name, right in correct.items():
+        subject, task = name.split("_")
+        rows[f"{subject}/{task}"] = ScoreRow(
+            "u", subject, None, task, None, 100, right, "p" * 64, "tooluse_official_v1", "held", 7
+        )
+    return rows
+
+
+def test_that_the_fraction_is_that_of_the_losses_beyond_noise() -> None:
+    measured = _counted(base_a=60, nf4_a=40, back_a=55, base_b=42, nf4_b=40, back_b=55)
+    both = {"back": {"a": 0.75, "b": 7.5}}
+    assert entry_of(row("done", recovered_fraction=both, measured=measured)).texts["fraction"] == (
+        "0.75"
+    )
+    only = entry_of(row("done", recovered_fraction={"back": {"b": 7.5}}, measured=measured))
+    lost = entry_of(row("done", recovered_fraction={"back": {"b": None}}, measured=measured))
+    assert only.texts["fraction"] == "loss within noise"
+    assert lost.keys["fraction"] < only.keys["fraction"] < -1e6
+    assert "7.50" in only.fraction.lines()[0]
+
+
+def test_that_every_score_of_the_list_says_where_it_comes_from(model: RunsModel) -> None:
+    measured = _counted(base_a=60, nf4_a=40, back_a=55)
+    made = row(
+        "done", uid="0123456789ab", recovered_fraction={"back": {"a": 0.75}}, measured=measured
+    )
+    model.take(RunListing((made.uid,), {made.uid: entry_of(made)}))
+
+    def tip(column: str) -> str:
+        return str(model.index(0, COLUMNS.index(column)).data(Qt.ItemDataRole.ToolTipRole))
+
+    origin = [
+        "run r (01234567)",
+        "dataset held · n 100",
+        "protocol official v1 · pppppppp",
+        "seed 42",
+    ]
+    for column, checkpoint in (("base", "base"), ("degraded", "nf4"), ("recovered", "back")):
+        lines = tip(column).split("\n")
+        assert [lines[1], *lines[3:]] == origin
+        assert lines[2] == f"checkpoint {checkpoint}"
+    assert "checkpoint base → nf4 → back" in tip("fraction")
+    assert model.index(0, COLUMNS.index("fraction")).data(HUE_ROLE) == ""
+
+
+def test_that_a_recipe_that_reads_from_itself_has_no_lineage() -> None:
+    recipe = '{"stages": [{"id": "back", "kind": "sdft", "from": "back"}]}'
+    found = entry_of(row("done", recipe_json=recipe, recovered_fraction={"back": {"a": 0.5}}))
+    assert found.texts["fraction"] == "0.50"
+
+
+def test_that_the_listing_knows_the_longest_text_of_each_column(
+    store: Store, model: RunsModel, qtbot: QtBot
+) -> None:
+    add(store, "short", 1.0)
+    add(store, "a longer name", 2.0)
+    lister = RunLister()
+    with qtbot.waitSignal(model.longestChanged):
+        model.take(lister(store))
+    assert model.longest["name"] == "a longer name"
+    with qtbot.assertNotEmitted(model.longestChanged):
+        model.take(lister(store))
 
 
 def test_that_a_recipe_of_another_version_is_still_listed() -> None:

@@ -7,6 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from app.viewmodels.types import (
     Completion,
+    RunSummary,
     ScoreCell,
     ScoreColumn,
     ScoreLine,
@@ -18,7 +19,7 @@ from app.views.score_rows import score_rows
 from app.widgets.completions import CompletionView, last_line, tint
 from app.widgets.controls import Elided, Segments
 from app.widgets.delegates import spark_parts
-from app.widgets.stage_strip import StageStrip
+from app.widgets.stage_strip import StageStrip, _whole_parts
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
 from app.widgets.tokens import DARK, LIGHT, contrast
@@ -90,6 +91,15 @@ def test_that_a_card_is_chosen_by_the_keyboard(theme: Theme, qtbot: QtBot) -> No
     assert "from" not in strip.cards[1].accessibleName()
 
 
+def test_that_words_on_a_card_are_left_out_whole() -> None:
+    def fits(room: int) -> str:
+        return _whole_parts("teacher base · 200 steps · LoRA 64", len, room)
+
+    assert fits(40) == "teacher base · 200 steps · LoRA 64"
+    assert fits(30) == "teacher base · 200 steps"
+    assert fits(5) == "teacher base"
+
+
 def _cell(value: float, protocol: str = "p") -> ScoreCell:
     return ScoreCell(value, value - 5, value + 5, 100, round(value), protocol)
 
@@ -104,12 +114,79 @@ def test_that_a_refusal_stands_where_the_difference_would(theme: Theme) -> None:
         "recovered",
     )
     columns, rows = score_rows(table, theme)
-    assert [column.title for column in columns][:3] == ["task · protocol", "base", "recovered"]
-    assert rows[0][3].text == "+20.0"
-    assert rows[1][3].text == "different protocols"
-    assert rows[1][2].text == "\N{EN DASH}"
-    assert rows[0][4].text == "nothing lost"
-    assert "interval 45.0 to 55.0" in rows[0][2].tip
+    titles = [column.title for column in columns]
+    assert titles == ["task", "protocol", "base", "recovered", "gain", "fraction"]
+    assert rows[0][4].text == "+20.0"
+    assert rows[1][4].text == "not comparable"
+    assert "different protocols" in rows[1][4].tip
+    assert rows[1][3].text == "\N{EN DASH}"
+    assert (rows[0][5].text, rows[0][5].token) == ("nothing lost", "second")
+    assert "interval 45.0 to 55.0" in rows[0][3].tip
+    assert columns[1].optional == 0  # what differs must be seen
+
+
+def test_that_every_score_carries_its_origin_in_the_tooltip(theme: Theme) -> None:
+    cell = ScoreCell(48.5, 38.7, 58.3, 97, 47, "f" * 64, "back", "science_exact_v1", "held", 42)
+    line = ScoreLine(
+        "t", "Tooluse", "v1", (cell,), "+20.0", recovered="loss within noise", why="Lost 1.0 points",
+        judged="base → nf4 → back", source="r (01234567)",
+    )  # fmt: skip
+    _, (cells,) = score_rows(ScoreTable((ScoreColumn("r", "back", "recovered"),), (line,)), theme)
+    for at, checkpoint in ((2, "back"), (3, "base → nf4 → back"), (4, "base → nf4 → back")):
+        lines = cells[at].tip.split("\n")
+        assert lines[-5:] == [
+            "run r (01234567)",
+            f"checkpoint {checkpoint}",
+            "dataset held · n 97",
+            "protocol exact v1 · ffffffff",
+            "seed 42",
+        ]
+    assert (cells[4].token, cells[4].tip.split("\n")[0]) == ("second", "Lost 1.0 points")
+
+
+def test_that_lines_name_their_run_by_letter_colour_and_own_words(theme: Theme) -> None:
+    runs = [
+        RunSummary(uid, f"fixture · {uid}", "", "done", "done", letter=letter, short=uid)
+        for uid, letter in (("nf4", "A"), ("pruned", "B"))
+    ]
+    lines = (
+        ScoreLine("t", "T", "", (), run="x", run_index=0, source="fixture · nf4 (12)"),
+        ScoreLine("t", "T", "", (), run="y", run_index=1, stage="back_expert"),
+    )
+    _, rows = score_rows(ScoreTable((), lines), theme, runs, ["#111111", "#222222"])
+    assert [(cells[1].text, cells[1].dot) for cells in rows] == [
+        ("A nf4", "#111111"),
+        ("B back_expert · pruned", "#222222"),
+    ]
+    assert rows[0][1].tip == "fixture · nf4 (12)"
+
+
+def test_that_a_narrow_table_leaves_out_optional_columns_instead_of_cutting(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    table = Table(theme, "t")
+    qtbot.addWidget(table)
+    columns = [
+        Column("task", numeric=False, stretch=True),
+        Column("protocol", optional=2),
+        Column("value"),
+        Column("gain", optional=1),
+    ]
+    table.resize(600, 100)
+    table.show()
+    table.show_rows(
+        columns, [[Cell("Tooluse"), Cell("official v1 · n 97"), Cell("48.5"), Cell("+1.0")]]
+    )
+    hidden = [table.isColumnHidden(place) for place in range(4)]
+    assert hidden == [False] * 4
+    needed = sum(table.sizeHintForColumn(place) for place in range(4))
+    table.resize(needed - 20, 100)
+    assert [table.isColumnHidden(place) for place in range(4)] == [False, True, False, False]
+    table.resize(90, 100)
+    assert [table.isColumnHidden(place) for place in range(4)] == [False, True, False, True]
+    assert "official v1" in table.as_text(all_rows=True)
+    table.resize(600, 100)
+    assert not any(table.isColumnHidden(place) for place in range(4))
 
 
 def test_that_a_table_is_copied_with_its_headings(theme: Theme, qtbot: QtBot) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from core.analysis.statistics import wilson
+from core.analysis.statistics import difference, wilson
 
 
 @settings(max_examples=80, deadline=None)
@@ -30,3 +30,20 @@ def test_that_the_ends_are_exact_and_the_papers_figure_has_its_interval() -> Non
 def test_that_what_is_no_proportion_is_refused(correct: int, n: int, confidence: float) -> None:
     with pytest.raises(ValueError, match=r"proportion|confidence"):
         wilson(correct, n, confidence)
+
+
+@pytest.mark.parametrize(
+    ("counts", "published"),  # Newcombe 1998, table II, method 10
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((10, 10, 0, 20), (0.6791, 1.0)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+    ],
+)
+def test_that_the_interval_of_a_difference_is_the_published_one(
+    counts: tuple[int, int, int, int], published: tuple[float, float]
+) -> None:
+    assert difference(*counts) == pytest.approx(published, abs=5e-5)
+    low, high = difference(*counts[2:], *counts[:2])
+    assert (-high, -low) == pytest.approx(published, abs=5e-5)

@@ -12,6 +12,7 @@ import pytest
 from core.errors import BugError, UserError
 from core.events import Event
 from core.store.migrations import MIGRATIONS, Migration
+from core.store.opening import _use_wal
 from core.store.sqlite import Database, connect
 from core.store.store import Store
 
@@ -207,3 +208,9 @@ def test_that_several_may_make_and_upgrade_a_database_at_once(database: Path) ->
             thread.join()
     assert outcomes == [1] * 6 + [3] * 6
     assert len(list(database.parent.glob("*.backup"))) == 1
+
+
+def test_that_a_place_that_refuses_wal_silently_keeps_its_mode() -> None:
+    db = Database(memory=True)  # like a file system without shared memory
+    _use_wal(db)
+    assert db.journal_mode == "memory"
