@@ -47,7 +47,7 @@ from app.widgets.theme import Theme
 
 ROW_HEIGHTS = {"compact": 26, "normal": 32, "roomy": 40}
 STAR_PX, SPARKLINE_PX = 30, 60
-NAME_CHARACTERS = 32
+NAME_CHARACTERS = 44
 """A name of this length is shown in full before any other column is."""
 CELL_PADDING = 24
 ARROW_PX = 14
@@ -251,7 +251,8 @@ class RunsPage(Page):
         widths["star"] = STAR_PX
         widths["loss"] = SPARKLINE_PX
         widths["status"] = small.horizontalAdvance(status) + CHIP_PX
-        widths["name"] = text.averageCharWidth() * NAME_CHARACTERS + CELL_PADDING
+        most = text.averageCharWidth() * NAME_CHARACTERS + CELL_PADDING
+        widths["name"] = min(widths["name"], most)
         self.columns.set_widths(widths)
 
     def _act(self, what: str) -> None:
