@@ -61,6 +61,7 @@ def gui(in_process: bool) -> int:
     """Open the window and return when it is closed."""
     from PySide6.QtWidgets import QApplication
 
+    from app.collector import Collector
     from app.qt_guard import refuse_leaking_qt
     from app.settings import Settings
     from app.viewmodels.application import Application
@@ -78,10 +79,12 @@ def gui(in_process: bool) -> int:
     _report_defects(lambda text: application.message.emit("error", text, ISSUE_HINT))
     window = MainWindow(application, settings, Theme(qt, settings.theme))
     window.show()
+    collector = Collector()
     try:
         return qt.exec()
     finally:
         application.close()
+        collector.stop()
 
 
 def _report_defects(tell: Callable[[str], None]) -> None:

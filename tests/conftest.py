@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,24 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes into the home folder of the person who runs it."""
     monkeypatch.setenv("REKINDLE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def _collects_on_this_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As in the window (app/collector.py): no other thread destroys what a test of widgets has left behind."""
+    if "qapp" not in request.fixturenames:
+        yield
+        return
+    gc.disable()
+    yield
+    gc.collect()
+    gc.enable()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now is no garbage of any test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
