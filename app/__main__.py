@@ -61,6 +61,7 @@ def gui(in_process: bool) -> int:
     """Open the window and return when it is closed."""
     from PySide6.QtWidgets import QApplication
 
+    from app import sample
     from app.collector import Collector
     from app.qt_guard import refuse_leaking_qt
     from app.settings import Settings
@@ -74,6 +75,7 @@ def gui(in_process: bool) -> int:
     qt.setApplicationName("rekindle")
     qt.setApplicationDisplayName("Rekindle")
     home = Home.default()
+    sample.install(home)
     settings = Settings.load(home.settings)
     application = Application(home, settings, in_process=execute if in_process else None)
     _report_defects(lambda text: application.message.emit("error", text, ISSUE_HINT))

@@ -10,7 +10,9 @@ import numpy as np
 
 from app.viewmodels import words
 from app.viewmodels.run import RunViewModel
+from app.viewmodels.scores import steps_of
 from app.viewmodels.types import ScoreTable
+from core.analysis import recovery
 from core.events import CkaMeasured, RunFinished, TaskEvaluated
 from core.store.store import Store
 
@@ -24,6 +26,9 @@ class Result:
     Attributes:
         metrics: stage id -> task -> accuracy (0-1), counts, interval, protocol.
         cka: stage id -> mean CKA against the reference over the layers where it is defined.
+        recovered_fractions: stage id -> task -> recovered fraction, None where nothing was lost.
+        recovered_fraction: mean of the last stage recovered by SDFT, over the tasks that lost more than 5
+            points, each capped at 1; `recovered_fraction_sft` that of the last one recovered by SFT.
         seconds: of the last session.
         table: the same accuracies as people read them.
     """
@@ -33,7 +38,9 @@ class Result:
     failure: dict[str, str] | None = None
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     cka: dict[str, float] = field(default_factory=dict)
-    recovered_fraction: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    recovered_fractions: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    recovered_fraction: float | None = None
+    recovered_fraction_sft: float | None = None
     seconds: float = 0.0
     table: ScoreTable = field(default_factory=ScoreTable)
 
@@ -44,7 +51,9 @@ class Result:
             "failure": self.failure,
             "metrics": self.metrics,
             "cka": self.cka,
+            "recovered_fractions": self.recovered_fractions,
             "recovered_fraction": self.recovered_fraction,
+            "recovered_fraction_sft": self.recovered_fraction_sft,
             "seconds": round(self.seconds, 3),
         }
 
@@ -54,7 +63,7 @@ def result_of(store: Store, uid: str) -> Result:
     row = store.run(uid)
     view = RunViewModel(uid)
     view.describe(row)
-    result = Result(row.status, "", recovered_fraction=row.recovered_fraction)
+    result = Result(row.status, "", recovered_fractions=row.recovered_fraction)
     after = 0
     while page := store.events(uid, after, kinds=KINDS):
         after = page[-1].seq
@@ -67,7 +76,22 @@ def result_of(store: Store, uid: str) -> Result:
     if row.status == "done":
         result.failure = None
     result.table = view.score_table()
+    result.recovered_fraction = _mean_fraction(view, result, "sdft")
+    result.recovered_fraction_sft = _mean_fraction(view, result, "sft")
     return result
+
+
+def _mean_fraction(view: RunViewModel, result: Result, kind: str) -> float | None:
+    steps = steps_of(view.planned())
+    accuracies = {
+        stage: {
+            task: recovery.Accuracy(score["accuracy"], score["protocol"])
+            for task, score in scores.items()
+        }
+        for stage, scores in result.metrics.items()
+    }
+    stages = [it.id for it in steps if it.kind == kind and it.role == "recovered"]
+    return recovery.mean_fraction(steps, accuracies, stages[-1]) if stages else None
 
 
 def _take(result: Result, event: object) -> None:

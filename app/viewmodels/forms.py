@@ -196,7 +196,8 @@ def _choices(name: str, shape: _Shape, names: Names) -> tuple[Choice, ...]:
         return tuple(Choice(str(it), words.choice(name, str(it))) for it in shape.literals)
     offered: Sequence[str] = ()
     if shape.kind == "stage":
-        before = (Choice("", "the stage before"),) if shape.optional else ()
+        none = "nobody: as they are" if name == "teacher" else "the stage before"
+        before = (Choice("", none),) if shape.optional else ()
         return (*before, *(Choice(it, it) for it in names.stages))
     if shape.kind == "dataset":
         offered = names.datasets

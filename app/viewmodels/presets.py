@@ -11,13 +11,12 @@ from typing import Any
 from app.viewmodels.types import Preset
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "recipes"
-QUICKSTART = FOLDER / "smollm2_nf4.yaml"
-"""What the quickstart runs, until the small bundled model exists."""
+QUICKSTART = FOLDER / "quickstart.yaml"
 
 EMPTY = """\
 schema: 1
 name: New experiment
-base: {name: smollm2-135m-instruct}
+base: {name: rekindle-1m}
 seed: 42
 datasets: {}
 stages:

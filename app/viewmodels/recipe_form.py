@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from app.viewmodels import forms, words
 from app.viewmodels.document import ABSENT, RecipeDocument
 from app.viewmodels.types import Choice, FieldView, Value
+from core.demo.datasets import CONFIGS, TASKS
+from core.demo.draw import SPLITS
 from core.lm.named import named_models
 from core.recipe.field import BASE
 from core.recipe.messages import Problem
@@ -19,7 +21,7 @@ from core.recipe.spec import LiveCka, Measure, Recipe
 from core.recipe.stage_specs import STAGE_SPECS
 
 DATASETS, MEASURE = "datasets", "measure"
-_SOURCES = {"base": ("name", "hub", "folder", "gguf"), "datasets": ("file", "hub")}
+_SOURCES = {"base": ("name", "hub", "folder", "gguf"), "datasets": ("file", "hub", "demo")}
 _SOURCE = "source"  # a field of the form alone: which of several keys is given
 _CKA_ON = "measure.cka.on"
 
@@ -150,8 +152,7 @@ class RecipeForm:
         values = self._mapping(prefix.rstrip("."))
         given = next((key for key in keys if key in values), keys[0])
         views = forms.fields(spec, values, prefix, forms.Names(), section=section)
-        hub_only = () if given == "hub" else ("revision", "config")
-        hidden = {prefix + key for key in (*keys, *hub_only) if key != given}
+        hidden = {prefix + key for key in (*keys, *_not_of(given)) if key != given}
         chosen = FieldView(
             path=prefix + _SOURCE,
             label="Comes from",
@@ -164,7 +165,8 @@ class RecipeForm:
         )
         first = [it for it in views if it.path == prefix + given]
         rest = [it for it in views if it.path not in hidden and it.path != prefix + given]
-        return [chosen, *map(_offer_named, first), *rest]
+        found = [chosen, *map(_offer_named, first), *rest]
+        return [_offer_parts(it, values) for it in found] if given == "demo" else found
 
     def _measure(self) -> list[FieldView]:
         measure = self._mapping("measure")
@@ -194,11 +196,14 @@ class RecipeForm:
         kind = prefix.split(".", 1)[0]
         if choice not in _SOURCES[kind] or self._document.get(prefix + choice) is not ABSENT:
             return
-        for key in (*_SOURCES[kind], "revision", "config"):
+        for key in (*_SOURCES[kind], *_not_of(choice)):
             if self._document.get(prefix + key) is not ABSENT:
                 self._document.remove(prefix + key)
         first = next(iter(named_models()), "") if choice == "name" else ""
-        self._document.set(prefix + choice, first)
+        self._document.set(prefix + choice, TASKS[0] if choice == "demo" else first)
+        if choice == "demo":
+            for key, value in _DEMO_START.items():
+                self._document.set(prefix + key, value)
 
     def _set_cka(self, on: bool) -> None:
         if not on:
@@ -230,6 +235,26 @@ def _field(spec: type[BaseModel], name: str) -> Any:
         if forms.key(python_name, info) == name:
             return info
     return None
+
+
+_DEMO_START = {"config": CONFIGS[TASKS[0]][0], "split": SPLITS[0], "limit": 500}
+
+
+def _not_of(given: str) -> tuple[str, ...]:
+    """Fields of a source that mean nothing for what is given."""
+    return {"hub": (), "demo": ("revision", "format", "columns")}.get(given, ("revision", "config"))
+
+
+def _offer_parts(view: FieldView, values: Mapping[str, Any]) -> FieldView:
+    """Part, style and split of a generated task are choices."""
+    name = view.path.rsplit(".", 1)[-1]
+    if name not in ("config", "split"):
+        return view
+    offered: Sequence[str] = SPLITS
+    if name == "config":
+        offered = next((it for task, it in CONFIGS.items() if task == values.get("demo")), ())
+    choices = tuple(Choice(it, it.replace("-", ", ")) for it in offered)
+    return replace(view, kind="choice", choices=choices, optional=False)
 
 
 def _offer_named(view: FieldView) -> FieldView:

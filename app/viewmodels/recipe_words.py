@@ -35,7 +35,8 @@ def stage_facts(stage: Mapping[str, Any]) -> tuple[str, ...]:
             share = words.percent(ratio) if isinstance(ratio, int | float) else ratio
             return _present(f"{share} of the FFN", value("criterion"))
         case "sft" | "sdft":
-            teacher = f"teacher {value('teacher')}" if kind == "sdft" else ""
+            by = "teacher" if kind == "sdft" else "rewritten by"
+            teacher = f"{by} {value('teacher')}" if value("teacher") else ""
             steps, epochs = value("max_steps"), value("num_train_epochs")
             length = f"{steps} steps" if steps is not None else f"{epochs} epochs"
             method = f"LoRA {value('lora_r')}" if value("method") == "lora" else "all weights"

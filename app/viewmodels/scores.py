@@ -175,12 +175,17 @@ class Scores:
         )
 
 
-def trios(stages: Sequence[PlannedStage]) -> list[recovery.Trio]:
-    """Base, degraded, recovered for every recovered stage whose lineage has them."""
-    steps = [
+def steps_of(stages: Sequence[PlannedStage]) -> list[Step]:
+    """The plan as lineage is walked, without the stages' settings."""
+    return [
         Step(it.id, it.kind, spec=None, source=it.source, role=it.role, implied=it.implied)
         for it in stages
     ]
+
+
+def trios(stages: Sequence[PlannedStage]) -> list[recovery.Trio]:
+    """Base, degraded, recovered for every recovered stage whose lineage has them."""
+    steps = steps_of(stages)
     found = (recovery.trio(steps, step.id) for step in steps if step.role == "recovered")
     return [trio for trio in found if trio is not None]
 

@@ -63,6 +63,7 @@ SCORER = {
     "tooluse_official_v1": "official v1",
     "science_exact_v1": "exact v1",
     "multiple_choice_v1": "log-likelihood v1",
+    "option_likelihood_v1": "option likelihood v1",
 }
 PREPROCESSING = {"center": "centred", "paper_5_4": "standardised (paper 5.4)"}
 
@@ -223,6 +224,8 @@ _FIELDS = {
     "id": "Name of the stage",
     "from": "Reads the checkpoint of",
     "hub": "Hub id",
+    "demo": "Generated task",
+    "config": "Part and style",
     "gguf": "GGUF file",
     "dtype": "Precision",
     "quant_type": "Number format",
@@ -275,13 +278,15 @@ _CHOICES = {
     "tooluse_official_v1": "tool use, official v1",
     "science_exact_v1": "science, exact v1",
     "multiple_choice_v1": "multiple choice by log-likelihood",
+    "option_likelihood_v1": "options by log-likelihood per character",
     "sciknoweval": "SciKnowEval",
     "mmlu": "MMLU",
-    "name": "ships with an installed package",
+    "name": "ships with Rekindle",
     "folder": "folder",
     "hub": "Hugging Face hub",
     "gguf": "GGUF file",
     "file": "file or folder",
+    "demo": "generated task",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from core.events import Role
 from core.recipe.plan import Step
@@ -64,6 +65,31 @@ def fraction(
         return None
     lost = base.value - degraded.value
     return (recovered.value - degraded.value) / lost if lost > 0 else None
+
+
+LEAST_LOSS = 0.05
+"""Accuracy that a task must have lost to count in a mean: a fraction of less is noise."""
+
+
+def mean_fraction(
+    steps: Sequence[Step], accuracies: Mapping[str, Mapping[str, Accuracy]], recovered: str
+) -> float | None:
+    """The mean recovered fraction of one stage: over the tasks that lost more than 5 points, each capped at 1.
+
+    The cap keeps a task that was taught anew from hiding one that stayed lost. None when nothing was lost.
+    """
+    judged = trio(steps, recovered)
+    if judged is None:
+        return None
+    base, degraded, own = (
+        accuracies.get(id_, {}) for id_ in (judged.base, judged.degraded, judged.recovered)
+    )
+    found = []
+    for task, accuracy in own.items():
+        regained = fraction(base.get(task), degraded.get(task), accuracy)
+        if regained is not None and base[task].value - degraded[task].value > LEAST_LOSS:
+            found.append(min(regained, 1.0))
+    return fmean(found) if found else None
 
 
 def recovered_fractions(

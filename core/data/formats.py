@@ -205,6 +205,7 @@ def _messages(fields: Mapping[str, Any], identity: str) -> Example:
         raise Misfit(f"{key} does not end with a user turn, or a user and an assistant turn")
     answer = fields.get("answer")
     gold = "" if answer is None else str(answer).strip()
+    choices = fields.get("choices")
     asks_for_tags = any(turn.role == "system" and "<answer>" in turn.content for turn in turns)
     if not demonstration and asks_for_tags and len(gold) == 1:
         demonstration = tagged(gold)
@@ -213,6 +214,7 @@ def _messages(fields: Mapping[str, Any], identity: str) -> Example:
         messages=turns,
         demonstration=demonstration,
         gold=gold,
+        choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
         group=str(fields.get("subject") or fields.get("group") or ""),
     )
 

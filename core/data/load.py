@@ -13,6 +13,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+from core.data.demo import demo_rows
 from core.data.example import Dataset, Example
 from core.data.formats import COLUMNS, EXPECTED, Misfit, example_of, recognise
 from core.data.hub import hub_rows
@@ -28,7 +29,7 @@ def load(name: str, source: DatasetSource, root: Path) -> Dataset:
 
     Args:
         name: what the recipe calls it.
-        source: file, folder or hub id, with format, columns and limit.
+        source: file, folder, hub id or generated task, with format, columns and limit.
         root: folder against which a relative path is resolved.
 
     Raises:
@@ -37,6 +38,9 @@ def load(name: str, source: DatasetSource, root: Path) -> Dataset:
     if source.hub:
         rows = hub_rows(source)
         label = f"{source.hub}@{source.revision}"
+    elif source.demo:
+        rows = demo_rows(source)
+        label = f"demo {source.demo}, {source.config}, {source.split}"
     else:
         path = root / Path(source.file or "").expanduser()
         rows = read_rows(path, source.split)

@@ -53,12 +53,12 @@ def inputs_of(
         seed: the seed in force.
         dtype: the precision it computes in, for example "float32".
         datasets: fingerprints of its datasets, in order.
-        teacher: identity of the teacher.
+        teacher: identity of the teacher; None for stages without one.
     """
     inputs: dict[str, Any] = {"dtype": dtype}
     if isinstance(spec, SftSpec | SdftSpec):  # the others use neither chance nor data
         inputs |= {"seed": seed, "datasets": list(datasets)}
-    if isinstance(spec, SdftSpec):
+    if teacher is not None:
         inputs["teacher"] = teacher
     return inputs
 

@@ -134,7 +134,8 @@ def model(home: Home) -> Verdict:
             path = named.find(name)
         except UserError as error:
             return Verdict(None, error.message, error.hint)
-        found.append(f"{name}, {_gb(path.stat().st_size)}")
+        files = path.iterdir() if path.is_dir() else (path,)
+        found.append(f"{name}, {_gb(sum(file.stat().st_size for file in files))}")
     return Verdict(True, f"{'; '.join(found)}.")
 
 

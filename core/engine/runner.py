@@ -151,6 +151,10 @@ class Runner:
             ended(checkpoint)
         return checkpoint
 
+    def _teacher_of(self, spec: CheckpointSpec) -> str | None:
+        named = spec.teacher if isinstance(spec, SftSpec | SdftSpec) else None
+        return None if named is None else self._made[named].identity
+
     def _make(self, step: Step, spec: CheckpointSpec, parent: Checkpoint) -> Checkpoint:
         """Find the checkpoint that `spec` makes from `parent`, or make it."""
         inputs = inputs_of(
@@ -158,7 +162,7 @@ class Runner:
             seed=seed_of(spec, self.recipe.seed),
             dtype=self._compute.dtype_name,
             datasets=[self._dataset(name).fingerprint for name in _datasets_of(spec)],
-            teacher=self._made[spec.teacher].identity if isinstance(spec, SdftSpec) else None,
+            teacher=self._teacher_of(spec),
         )
         identity = stage_identity(parent.identity, spec, inputs)
         folder = folder_of(self.home.checkpoints, identity)

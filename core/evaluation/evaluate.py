@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,8 @@ class TaskScore:
         correct: of these.
         protocol: fingerprint of how; 64 hex digits.
         scorer: id of the rule.
-        values: what else was found: science `format_rate` and `lenient_accuracy`; of generated answers
-            `ended_rate` and `mean_completion_tokens`; of multiple choice `mean_margin` (nats).
+        values: what else was found: science `format_rate`; of generated answers `lenient_accuracy`,
+            `ended_rate` and `mean_completion_tokens`; of choices by likelihood `mean_margin` (nats).
     """
 
     n: int
@@ -97,15 +97,22 @@ def _tooluse_problem(examples: Sequence[Example]) -> str:
 
 
 def _science_problem(examples: Sequence[Example]) -> str:
-    missing = next((one for one in examples if one.gold not in science.LETTERS), None)
-    return f"item {missing.id} has no gold letter A-D" if missing else ""
+    missing = next((one for one in examples if one.gold not in _answers(one)), None)
+    return f"item {missing.id} has no gold letter A-D and no gold option" if missing else ""
+
+
+def _answers(example: Example) -> Collection[str]:
+    """What an answer may be: an option's text where the key is one (boron is B, too), else a letter."""
+    return example.choices if example.gold in example.choices else science.LETTERS
 
 
 _PROBLEM: dict[str, Callable[[Sequence[Example]], str]] = {
     "tooluse_official_v1": _tooluse_problem,
     "science_exact_v1": _science_problem,
     "multiple_choice_v1": multiple_choice.problem,
+    "option_likelihood_v1": multiple_choice.problem,
 }
+_BY_LIKELIHOOD = ("multiple_choice_v1", "option_likelihood_v1")
 
 
 def protocol_fingerprint(
@@ -127,6 +134,12 @@ def protocol_fingerprint(
         }
         if task.num_fewshot:
             record["shots_beyond"] = len(scored_examples(task, dataset))
+    elif task.scorer == "option_likelihood_v1":
+        record |= {
+            "form": multiple_choice.OPTION_FORM,
+            "chat_template": None,
+            "decoding": "log-likelihood of the option per character",
+        }
     else:
         template = tokenizer.chat_template
         record |= {
@@ -169,7 +182,7 @@ def evaluate_task(
         scored_examples(task, dataset, limit), key=lambda one: len(one.prompt), reverse=True
     )
     tally = _Tally()
-    batches = _multiple_choice if task.scorer == "multiple_choice_v1" else _generated
+    batches = _by_likelihood if task.scorer in _BY_LIKELIHOOD else _generated
     for batch in batches(model, tokenizer, task, dataset, examples, check):
         for item, extra in batch:
             tally.add(item, extra)
@@ -192,7 +205,7 @@ def _shots(task: Task, dataset: Dataset, examples: Sequence[Example]) -> list[li
 _Judged = list[tuple[EvaluatedItem, dict[str, float]]]
 
 
-def _multiple_choice(
+def _by_likelihood(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     task: Task,
@@ -200,31 +213,41 @@ def _multiple_choice(
     examples: Sequence[Example],
     check: Callable[[], None],
 ) -> Iterator[_Judged]:
-    shots = _shots(task, dataset, examples)
+    letters = task.scorer == "multiple_choice_v1"
+    shots = _shots(task, dataset, examples) if letters else []
     for start in range(0, len(examples), task.batch_size):
         check()
         part = slice(start, start + task.batch_size)
-        choices = multiple_choice.answer(
-            model,
-            tokenizer,
-            examples[part],
-            shots[part],
-            batch_size=task.batch_size,
-            check=check,
-        )
+        if letters:
+            choices = multiple_choice.answer(
+                model,
+                tokenizer,
+                examples[part],
+                shots[part],
+                batch_size=task.batch_size,
+                check=check,
+            )
+        else:
+            choices = multiple_choice.choose_option(
+                model, tokenizer, examples[part], batch_size=task.batch_size, check=check
+            )
         yield [
             (
                 EvaluatedItem(
                     item=example.id,
                     correct=choice.index == example.gold_choice,
                     score=choice.margin,
-                    completion=multiple_choice.LETTERS[choice.index],
-                    gold=multiple_choice.LETTERS[example.gold_choice or 0],
+                    completion=_named(example, choice.index, letters),
+                    gold=_named(example, example.gold_choice or 0, letters),
                 ),
                 {"mean_margin": choice.margin},
             )
             for example, choice in zip(examples[part], choices, strict=True)
         ]
+
+
+def _named(example: Example, index: int, letters: bool) -> str:
+    return multiple_choice.LETTERS[index] if letters else example.choices[index]
 
 
 def _generated(
@@ -273,7 +296,7 @@ def _tooluse(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, floa
         completion=text,
         gold=tooluse.as_text(example.calls),
     )
-    return item, {}
+    return item, {"lenient_accuracy": float(tooluse.is_nearly_correct(text, example.calls))}
 
 
 def _science(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, float]]:
@@ -281,7 +304,12 @@ def _science(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, floa
     item = EvaluatedItem(
         item=example.id, correct=correct, score=float(correct), completion=text, gold=example.gold
     )
+    answers = _answers(example)
+    if answers is science.LETTERS:
+        lenient = science.lenient_letter(text)
+    else:
+        lenient = science.lenient_option(text, example.choices)
     return item, {
-        "format_rate": float(science.keeps_format(text)),
-        "lenient_accuracy": float(science.lenient_letter(text) == example.gold),
+        "format_rate": float(science.keeps_format(text, answers)),
+        "lenient_accuracy": float(lenient == example.gold),
     }

@@ -3,6 +3,10 @@
 The prompt is plain text, without chat template: a line naming the subject, worked examples if asked for, the
 question with lettered options and "Answer:". Each option's letter is scored as the continuation " A", " B", …;
 the likeliest is the answer. Nothing is generated.
+
+`option_likelihood_v1` is the other form of the field, that of ARC and HellaSwag in lm-eval: the options' own
+texts are scored as continuations of the bare question, and the one with the highest log-likelihood per
+character is the answer (lm-eval's `acc_norm`). It asks for no binding of letters to options.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ DESCRIPTION_WITHOUT_SUBJECT = "The following are multiple choice questions (with
 ANSWER = "Answer:"
 FORM = (DESCRIPTION, DESCRIPTION_WITHOUT_SUBJECT, "{question}\n{letter}. {choice}\n", ANSWER)
 """Everything the prompt is made of besides the item, for the protocol's fingerprint."""
+OPTION_FORM = "{question} {choice}"
 
 
 def block(example: Example) -> str:
@@ -181,7 +186,34 @@ def answer(
         log_likelihoods(model, requests, pad_id=pad_id, batch_size=batch_size, check=check)
     )
     for example in examples:
-        options = [next(scores) for _ in example.choices]
-        gold = _gold(example)
-        best_other = max(value for index, value in enumerate(options) if index != gold)
-        yield Choice(options.index(max(options)), options[gold] - best_other)
+        yield _likeliest(example, [next(scores) for _ in example.choices])
+
+
+def choose_option(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    batch_size: int,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[Choice]:
+    """The option of highest log-likelihood per character for each example; margins are so, too."""
+    requests = [
+        continuation(tokenizer, example.question.strip(), f" {choice}")
+        for example in examples
+        for choice in example.choices
+    ]
+    pad_id = tokenizer.pad_token_id or 0
+    scores = iter(
+        log_likelihoods(model, requests, pad_id=pad_id, batch_size=batch_size, check=check)
+    )
+    for example in examples:
+        yield _likeliest(
+            example, [next(scores) / max(len(choice), 1) for choice in example.choices]
+        )
+
+
+def _likeliest(example: Example, options: Sequence[float]) -> Choice:
+    gold = _gold(example)
+    best_other = max(value for index, value in enumerate(options) if index != gold)
+    return Choice(options.index(max(options)), options[gold] - best_other)

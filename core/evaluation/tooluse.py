@@ -54,6 +54,21 @@ def is_correct(text: str, calls: Sequence[ToolCall]) -> bool:
     return same_actions and arguments(text) == gold_arguments(calls)
 
 
+def is_nearly_correct(text: str, calls: Sequence[ToolCall]) -> bool:
+    """A lenient reading, for calls in another syntax: each tool is named, each argument beside its value.
+
+    No part of the score; it tells a wrong call from a right one in a format of its own.
+    """
+    for call in calls:
+        if not re.search(rf"(?<!\w){re.escape(call.action)}(?!\w)", text):
+            return False
+        for key, value in gold_arguments([call]).items():
+            pair = rf"(?<!\w){re.escape(str(key))}\W{{1,4}}{re.escape(str(value))}(?!\w)"
+            if not re.search(pair, text):
+                return False
+    return True
+
+
 def as_text(calls: Sequence[ToolCall]) -> str:
     """The gold calls as an answer in the prompt's format."""
     return "\n".join(f"Action: {call.action}\nAction Input: {call.action_input}" for call in calls)

@@ -79,8 +79,12 @@ def resolve(source: ModelSource, cache: Path, progress: Progress | None = None) 
         facts |= {"origin": "hub", "hub": source.hub, "commit": fetched.commit}
     else:
         file = find(source.name) if source.name else Path(source.gguf or "").expanduser()
-        folder = gguf.convert(file, cache, tell)
-        facts |= {"origin": "name" if source.name else "gguf", "gguf": gguf.read_record(folder)}
+        facts["origin"] = "name" if source.name else "gguf"
+        if source.name and file.is_dir():
+            folder = file
+        else:
+            folder = gguf.convert(file, cache, tell)
+            facts["gguf"] = gguf.read_record(folder)
         if source.name:
             facts["note"] = named_models()[source.name].note
     folder = folder.resolve()

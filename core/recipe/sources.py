@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from core.demo.datasets import CONFIGS, DemoTask
+from core.demo.draw import SPLITS
 from core.recipe.field import Spec, about
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -14,7 +16,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 class ModelSource(Spec):
     """Where the base model comes from: exactly one of name, folder, hub, gguf."""
 
-    name: str | None = about("A model that ships with an installed package.", default=None)
+    name: str | None = about("A model that needs no download.", default=None)
     folder: str | None = about("A folder with config.json and safetensors weights.", default=None)
     hub: str | None = about("A Hugging Face hub id, owner/name.", default=None)
     gguf: str | None = about("A GGUF file; converted once to safetensors.", default=None)
@@ -41,15 +43,22 @@ class ModelSource(Spec):
 
 
 class DatasetSource(Spec):
-    """Where examples come from: a file, a `datasets` folder, or a hub dataset; exactly one of file, hub."""
+    """Where examples come from: a file or folder, a hub dataset, or generated tasks; exactly one of them."""
 
     file: str | None = about(
         "A JSONL, CSV or Parquet file, or a folder written by datasets.", default=None
     )
     hub: str | None = about("A Hugging Face dataset id, owner/name.", default=None)
+    demo: DemoTask | None = about("A generated task for the small model.", default=None)
     revision: str = about("Branch, tag or commit of the hub dataset.", default="main")
-    config: str | None = about("Configuration of the hub dataset.", default=None)
-    split: str | None = about("Split of the hub dataset or of a folder of splits.", default=None)
+    config: str | None = about(
+        "Configuration of the hub dataset; of a generated task, its part and the demonstrations' style.",
+        default=None,
+    )
+    split: str | None = about(
+        "Split of the hub dataset or of a folder of splits; train, tune or eval of a generated task.",
+        default=None,
+    )
     format: Literal["auto", "sciknoweval", "tooluse", "mmlu", "messages", "columns"] = about(
         "How rows are read; auto recognises the format by its content.", default="auto"
     )
@@ -61,17 +70,30 @@ class DatasetSource(Spec):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> DatasetSource:
-        if bool(self.file) == bool(self.hub):
-            raise ValueError("give exactly one of file, hub")
+        if sum(map(bool, (self.file, self.hub, self.demo))) != 1:
+            raise ValueError("give exactly one of file, hub, demo")
+        return self
+
+    @model_validator(mode="after")
+    def _complete_demo(self) -> DatasetSource:
+        if self.demo is None:
+            return self
+        configs = CONFIGS[self.demo]
+        if self.config not in configs:
+            raise ValueError(f"config of demo {self.demo} is one of {', '.join(configs)}")
+        if self.split not in SPLITS:
+            raise ValueError(f"split of demo {self.demo} is one of {', '.join(SPLITS)}")
+        if self.limit is None:
+            raise ValueError("a generated task needs limit, the number of its items")
         return self
 
 
 class Task(Spec):
     """One evaluation task: a scorer, its dataset, and everything that makes up its protocol."""
 
-    scorer: Literal["tooluse_official_v1", "science_exact_v1", "multiple_choice_v1"] = about(
-        "How an answer is judged."
-    )
+    scorer: Literal[
+        "tooluse_official_v1", "science_exact_v1", "multiple_choice_v1", "option_likelihood_v1"
+    ] = about("How an answer is judged.")
     dataset: str = about("Name of the dataset with the evaluation items.")
     limit: int | None = about("Score only the first N items.", default=None, ge=1, unit="items")
     max_new_tokens: int = about(

@@ -189,6 +189,12 @@ class SftSpec(_TrainSpec):
     """Supervised fine-tuning on the demonstrations: next-token loss on the answer."""
 
     kind: Literal["sft"] = "sft"
+    teacher: StageId | None = about(
+        "Checkpoint that first rewrites each demonstration in its own words (offline self-distillation); "
+        "by default they are learned as they are.",
+        default=None,
+        advanced=True,
+    )
     role: Role = about(
         "Expert for a trained skill, degraded for forgetting, recovered when SFT is the recovery.",
         default="degraded",

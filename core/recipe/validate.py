@@ -134,7 +134,7 @@ def _check_links(
     path: str, spec: StageSpec, earlier: Mapping[str, StageSpec | None]
 ) -> Iterator[Problem]:
     links = {"from": spec.from_}
-    if isinstance(spec, SdftSpec):
+    if isinstance(spec, SftSpec | SdftSpec):
         links["teacher"] = spec.teacher
     if isinstance(spec, CkaSpec):
         links["reference"] = spec.reference

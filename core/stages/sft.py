@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: next-token loss on the demonstrations.
+"""Supervised fine-tuning: next-token loss on the demonstrations, or on a teacher's rewrites of them.
 
 The loss of an optimizer step is the mean over all answer tokens of the step (a long answer counts for
 more than a short one, and the cut into micro-batches does not matter); prompt tokens carry none. The
@@ -23,6 +23,7 @@ from core.lm.checkpoint import Checkpoint
 from core.recipe.stage_specs import SftSpec
 from core.stages.context import StageContext
 from core.stages.items import demonstrated, fitting, within
+from core.stages.rewrite import rewritten
 from core.stages.student import Student, prepare
 from core.stages.training import StepReport, train
 
@@ -44,6 +45,11 @@ def run(spec: SftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
         UserError: items without demonstration, or none that fits.
     """
     examples = demonstrated(spec, context)
+    facts: dict[str, Any] = {"loss_reduction": "mean over answer tokens of the optimizer step"}
+    if spec.teacher is not None:
+        teacher = context.checkpoint_of(spec.teacher)
+        examples = rewritten(examples, teacher, spec, context)
+        facts |= {"rewritten_by": spec.teacher, "teacher_identity": teacher.identity}
     student = prepare(spec, checkpoint, context)
 
     def encode(example: Example) -> Answered:
@@ -61,7 +67,6 @@ def run(spec: SftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
         )
 
     items = fitting(examples, context, encode, fits)
-    facts = {"loss_reduction": "mean over answer tokens of the optimizer step"}
     return train(
         spec, checkpoint, context, student, items, AnswerLikelihood(spec, student, context), facts
     )

@@ -120,7 +120,7 @@ def test_that_the_recovered_fraction_of_the_engine_is_in_the_result(shell: Shell
         status="done", seconds=1, recovered_fraction={"back": {"tooluse": 0.75, "mmlu": None}}
     )
     _, lines = shell.json("run", shell.recipe)
-    assert lines[-1]["recovered_fraction"] == {"back": {"tooluse": 0.75, "mmlu": None}}
+    assert lines[-1]["recovered_fractions"] == {"back": {"tooluse": 0.75, "mmlu": None}}
 
 
 def test_that_the_mean_cka_of_a_map_is_that_of_its_diagonal_where_it_is_defined(
@@ -308,18 +308,6 @@ def test_that_without_a_display_the_quickstart_runs_and_the_way_to_the_window_is
     assert (code, shell.windows) == (0, [])
     assert "Tooluse" in out
     assert "To open the window" in out
-
-
-def test_that_a_quickstart_without_its_data_says_what_to_give(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shell.display = False
-    (shell.recipe.parent / "d.jsonl").unlink()
-    monkeypatch.setattr(cli, "QUICKSTART", shell.recipe)
-    code, _, err = shell()
-    assert code == 2
-    assert "python -m app run recipe.yaml --set datasets.d.file=PATH" in err
-    assert "To open the window" in err
 
 
 def test_that_the_version_is_told(shell: Shell) -> None:

@@ -192,6 +192,24 @@ def test_that_the_model_may_come_from_elsewhere(bench: Bench) -> None:
     assert bench.model.can_start
 
 
+def test_that_a_dataset_may_be_a_generated_task(bench: Bench) -> None:
+    bench.model.add_dataset("science")
+    bench.model.select("datasets")
+    bench.model.set("datasets.science.source", "demo")
+    made = {"demo": "tooluse", "config": "all-own", "split": "train", "limit": 500}
+    assert bench.raw()["datasets"]["science"] == made
+    shown = {it.path.rsplit(".", 1)[-1] for it in bench.model.fields() if "science" in it.path}
+    assert shown == {"source", "demo", "config", "split", "limit"}
+    bench.model.set("datasets.science.demo", "retention")
+    config = bench.field("datasets.science.config")
+    assert [it.value for it in config.choices] == ["all"]
+    assert "Config of demo retention" in " ".join(it.message for it in bench.model.problems())
+    bench.model.set("datasets.science.config", "all")
+    assert not [it for it in bench.model.problems() if it.path.startswith("datasets.science")]
+    bench.model.set("datasets.science.source", "file")
+    assert bench.raw()["datasets"]["science"] == {"file": "", "split": "train", "limit": 500}
+
+
 def test_that_datasets_tasks_and_cka_are_edited_like_stages(bench: Bench) -> None:
     bench.model.add_dataset("science")
     bench.model.add_task("tooluse")

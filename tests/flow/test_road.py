@@ -192,7 +192,7 @@ def test_that_the_command_line_runs_the_road_and_ends_with_the_result(tmp_path: 
     assert result["type"] == "result"
     assert result["status"] == "done"
     assert result["metrics"]["nf4"]["science"]["n"] == 4
-    assert set(result["recovered_fraction"]) == {"recovered", "nf4_recovered"}
+    assert set(result["recovered_fractions"]) == {"recovered", "nf4_recovered"}
     assert result["seconds"] > 0
     steps = [it["step"] for it in lines if it["type"] == "metrics" and it["stage"] == "recovered"]
     assert steps == [1]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from core.analysis.recovery import Accuracy, Trio, fraction, recovered_fractions, trio
+from core.analysis.recovery import (
+    Accuracy,
+    Trio,
+    fraction,
+    mean_fraction,
+    recovered_fractions,
+    trio,
+)
 from core.events import Role
 from core.recipe.plan import Step
 
@@ -96,3 +103,18 @@ def test_that_every_recovered_stage_and_task_gets_its_own_fraction() -> None:
         "back_base": {"science": pytest.approx(0.5), "tooluse": None},
         "back_expert": {"science": pytest.approx(1.5)},
     }
+
+
+def test_that_the_mean_is_over_real_losses_and_caps_each_task() -> None:
+    def scores(**values: float) -> dict[str, Accuracy]:
+        return {task: Accuracy(value, "p") for task, value in values.items()}
+
+    accuracies = {
+        "expert": scores(passed=0.8, stayed=0.9, gained=0.5, hardly=0.60),
+        "forgot": scores(passed=0.4, stayed=0.1, gained=0.7, hardly=0.56),
+        "back_base": scores(passed=1.0, stayed=0.5, gained=0.2, hardly=0.10),
+    }
+    # passed: 0.6 / 0.4 capped at 1; stayed: 0.4 / 0.8; gained lost nothing; hardly lost 4 points.
+    assert mean_fraction(FORGETTING, accuracies, "back_base") == pytest.approx((1 + 0.5) / 2)
+    assert mean_fraction(FORGETTING, accuracies, "expert") is None
+    assert mean_fraction(FORGETTING, {"back_base": scores(passed=1.0)}, "back_base") is None

@@ -105,10 +105,13 @@ def test_that_memory_is_judged_by_what_is_typical(
 def test_that_a_missing_bundled_model_is_no_failure(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(named, "locate", lambda model: None)
+    there = named.locate
+    monkeypatch.setattr(named, "locate", lambda it: None if it.distribution else there(it))
     verdict = machine.model(home)
     assert verdict.ok is None
     assert "pip install" in verdict.hint
+    monkeypatch.setattr(named, "locate", lambda it: None)
+    assert "Install Rekindle again" in machine.model(home).hint
 
 
 def test_that_a_bundled_model_is_found(

@@ -12,6 +12,7 @@ from core.errors import StopRequested, UserError
 from core.evaluation.multiple_choice import (
     Continuation,
     answer,
+    choose_option,
     choose_shots,
     continuation,
     log_likelihoods,
@@ -162,3 +163,20 @@ def test_that_scores_are_log_probabilities() -> None:
     requests = [Continuation((5, 6), (token,)) for token in range(512)]
     found = log_likelihoods(tiny_model(), requests, pad_id=0, batch_size=8)
     assert sum(map(math.exp, found)) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_that_options_are_compared_per_character_as_lm_evals_acc_norm() -> None:
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    examples = [_item(index) for index in range(5)]
+    found = list(choose_option(model, tokenizer, examples, batch_size=3))
+    for example, choice in zip(examples, found, strict=True):
+        context = tuple(tokenizer.encode(example.question.strip(), add_special_tokens=False))
+        scores = []
+        for option in example.choices:
+            whole = tokenizer.encode(
+                f"{example.question.strip()} {option}", add_special_tokens=False
+            )
+            scores.append(_plain(context, tuple(whole[len(context) :])) / len(option))
+        assert choice.index == scores.index(max(scores))
+        gold = scores.pop(example.gold_choice or 0)
+        assert choice.margin == pytest.approx(gold - max(scores), abs=1e-4)

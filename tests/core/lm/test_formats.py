@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,20 @@ def test_that_an_unknown_or_uninstalled_name_says_what_to_do() -> None:
     with pytest.raises(UserError, match="No model is named nothing") as caught:
         find("nothing")
     assert NAME in caught.value.hint
-    absent = NamedModel("x", "X", "no-such-distribution-here", ".gguf", "MIT", "")
-    assert locate(absent) is None
-    assert (
-        locate(NamedModel("x", "X", "pytest", ".gguf", "MIT", "")) is None
-    )  # carries no such file
+    for distribution in ("no-such-distribution-here", "pytest"):  # the second carries no such file
+        absent = NamedModel("x", "X", "MIT", "", distribution=distribution, suffix=".gguf")
+        assert locate(absent) is None
+
+
+def test_that_the_model_that_ships_is_a_folder_that_needs_no_package(tmp_path: Path) -> None:
+    shipped = named_models()["rekindle-1m"]
+    assert find("rekindle-1m") == locate(shipped)
+    assert (find("rekindle-1m") / "model.safetensors").is_file()
+    assert locate(replace(shipped, folder=tmp_path / "gone")) is None
+    files = resolve(ModelSource(name="rekindle-1m"), tmp_path / "cache")
+    assert files.facts["origin"] == "name"
+    assert "generated demo tasks" in files.facts["note"]
+    assert "gguf" not in files.facts
 
 
 def test_that_smollm2_is_found_where_its_package_is_installed() -> None:
