@@ -1,4 +1,4 @@
-"""The recovered fraction of a row of the run list: one figure for the tasks of the last recovered stage."""
+"""The recovered fraction of a row of the run list: one figure for the tasks of the recovered stage in the headline."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class RowFraction:
 
 def fraction_of(row: RunRow, stages: Sequence[Mapping[str, Any]]) -> RowFraction:
     """Mean over the tasks whose loss is beyond noise; words that sort below all numbers where there are none."""
-    stage, values = next(reversed(row.recovered_fraction.items()), ("", {}))
+    kinds = {str(it.get("id")): str(it.get("kind")) for it in stages}
+    stage = recovery.headline({it: kinds.get(it, "") for it in row.recovered_fraction})
+    values = row.recovered_fraction.get(stage, {})
     if not values:
         return RowFraction()
     ends = _ends(stages, stage)

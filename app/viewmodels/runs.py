@@ -24,6 +24,7 @@ from PySide6.QtCore import (
 from app.viewmodels import recipe_words, words
 from app.viewmodels.provenance import dataset_part, protocol_part, provenance, run_part
 from app.viewmodels.run_fraction import RowFraction, fraction_of
+from core.analysis import recovery
 from core.recipe.field import BASE
 from core.store.rows import RunRow
 from core.store.store import Store
@@ -59,13 +60,15 @@ COLUMNS = tuple(_TITLES)
 _HELP = {
     "base": "Accuracy of the base model in per cent, one number a task.",
     "degraded": "Accuracy of the last degraded checkpoint in per cent, one number a task.",
-    "recovered": "Accuracy of the last recovered checkpoint in per cent, one number a task.",
+    "recovered": "Accuracy of the recovered checkpoint (the last by SDFT) in per cent, one number a task.",
     "fraction": "Recovered fraction: (recovered \u2212 degraded) / (base \u2212 degraded), mean over the tasks whose "
     "loss is beyond noise.",
     "created": "When the run was queued.",
     "duration": "Time of the run so far, or until it ended.",
     "loss": "Loss of the last training stage.",
 }
+MOST_WITH_DECIMALS = 2
+"""With more tasks, whole per cents: four numbers with decimals would push other columns out."""
 _RIGHT = frozenset({"base", "degraded", "recovered", "fraction", "duration"})
 RESET_ABOVE = 100
 """More new or vanished rows than this are taken over at once."""
@@ -144,6 +147,10 @@ def entry_of(row: RunRow) -> RunEntry:
     kinds = [str(it.get("kind")) for it in stages if it.get("kind") not in ("evaluate", "cka")]
     chain = " → ".join(kinds) or "measure"
     subjects = {"base": BASE, **{recipe_words.role_of(it): str(it.get("id")) for it in stages}}
+    recovered = [it for it in stages if recipe_words.role_of(it) == "recovered"]
+    subjects["recovered"] = recovery.headline(
+        {str(it.get("id")): str(it.get("kind")) for it in recovered}
+    )
     texts = {
         "star": {1: "★", -1: "✗"}.get(row.star, ""),
         "status": words.status(row.status, row.failure),
@@ -167,7 +174,8 @@ def entry_of(row: RunRow) -> RunEntry:
             for name, value in row.scores.items()
             if name.rpartition("/")[0] == subjects.get(role)
         ]
-        texts[role] = " · ".join(f"{value:.1f}" for value in values)
+        digits = 1 if len(values) <= MOST_WITH_DECIMALS else 0
+        texts[role] = " · ".join(f"{value:.{digits}f}" for value in values)
         keys[role] = fmean(values) if values else -1.0
     fraction = fraction_of(row, stages)
     texts["fraction"], keys["fraction"] = fraction.text, fraction.key

@@ -109,14 +109,15 @@ class Scores:
         return " · ".join(parts)
 
     def table(self, stages: Sequence[PlannedStage], source: str = "") -> ScoreTable:
-        """Tasks by checkpoints; the difference is that of the last recovered stage to its degraded one.
+        """Tasks by checkpoints; the difference is that of the recovered stage in the headline to its degraded one.
 
         `source` names the run in tooltips.
         """
         makers = [stage for stage in stages if stage.role is not None]
         columns = tuple(ScoreColumn(it.id, it.id, it.role or "") for it in makers)
-        judged = trios(stages)
-        last = judged[-1] if judged else None
+        kinds = {it.id: it.kind for it in stages}
+        judged = {it.recovered: it for it in trios(stages)}
+        last = judged.get(recovery.headline({it: kinds[it] for it in judged}))
         lines = (self._line(task, [it.id for it in makers], last) for task in self.tasks())
         return ScoreTable(
             columns,

@@ -191,7 +191,8 @@ class CkaCard(Card):
                 ("layers", "layer \N{MULTIPLICATION SIGN} layer"),
             ),
         )
-        self.layout_choice.chosen.connect(lambda _: self.refresh())
+        self.layout_choice.chosen.connect(self._lay_out)
+        self._turned = False  # to the layers only because there were no steps yet
         self.zoom = Button(theme, "", "quiet", "arrows-in-line-vertical")
         self.zoom.setCheckable(True)
         self.zoom.setChecked(True)
@@ -221,6 +222,7 @@ class CkaCard(Card):
     def show_run(self, run: RunViewModel) -> None:
         """Show a run from its newest measurement."""
         self._run = run
+        self._turned = False
         self._subject = ""
         self._step = None
         self.refresh()
@@ -231,8 +233,13 @@ class CkaCard(Card):
         if run is None:
             return
         layers = self.layout_choice.current() == "layers"
-        if not layers and not run.cka_subjects() and run.cka_maps():
+        live = bool(run.cka_subjects())
+        if self._turned and live:
+            self.layout_choice.choose("steps")
+            return
+        if not layers and not live and run.cka_maps():
             self.layout_choice.choose("layers")
+            self._turned = True
             return
         options = self._options(run, layers)
         keys = [key for key, _ in options]
@@ -242,6 +249,10 @@ class CkaCard(Card):
         self.subject.set_options(options, self._subject)
         self.subject.setVisible(len(options) > 1 or (layers and bool(options)))
         self._paint(self._layers_map(run) if layers else self._steps_map(run))
+
+    def _lay_out(self, _: str) -> None:
+        self._turned = False
+        self.refresh()
 
     def _options(self, run: RunViewModel, layers: bool) -> list[tuple[str, str]]:
         live = [(stage, stage) for stage in run.cka_subjects()]

@@ -46,6 +46,18 @@ def trio(steps: Sequence[Step], recovered: str) -> Trio | None:
     return None if base is None else Trio(base, degraded, recovered)
 
 
+def headline(kinds: Mapping[str, str]) -> str:
+    """The recovered stage that a run is judged by where there is room for one: the last by SDFT, else the last.
+
+    Others (SFT on the same demonstrations, say) are what it is compared with. "" when there is none.
+
+    Args:
+        kinds: recovered stage id -> stage kind, in the order of the plan.
+    """
+    by_sdft = [stage for stage, kind in kinds.items() if kind == "sdft"]
+    return next(reversed(by_sdft or list(kinds)), "")
+
+
 def _ancestor(by_id: Mapping[str, Step], start: str, roles: frozenset[Role]) -> str | None:
     source = by_id[start].source
     while source is not None:

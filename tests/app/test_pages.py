@@ -273,6 +273,23 @@ def test_that_the_metric_and_the_map_can_be_chosen(
     assert cka.map.levels == (0.0, 1.0) != (low, 1.0)
 
 
+def test_that_the_map_turns_to_the_steps_when_training_is_measured(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    run = _open(desk, run_page, "done", qtbot)
+    cka = run_page.cka
+    steps = run.cka_subjects
+    run.cka_subjects = lambda: ()  # type: ignore[method-assign]
+    cka.show_run(run)
+    assert cka.layout_choice.current() == "layers"
+    run.cka_subjects = steps  # type: ignore[method-assign]
+    cka.refresh()
+    assert cka.layout_choice.current() == "steps"
+    cka.layout_choice.choose("layers")  # a person's choice stays
+    cka.refresh()
+    assert cka.layout_choice.current() == "layers"
+
+
 def test_that_another_run_leaves_no_wire_to_the_one_before(
     run_page: RunPage, desk: Desk, qtbot: QtBot
 ) -> None:

@@ -8,6 +8,7 @@ from core.analysis.recovery import (
     Accuracy,
     Trio,
     fraction,
+    headline,
     mean_fraction,
     recovered_fractions,
     trio,
@@ -118,3 +119,9 @@ def test_that_the_mean_is_over_real_losses_and_caps_each_task() -> None:
     assert mean_fraction(FORGETTING, accuracies, "back_base") == pytest.approx((1 + 0.5) / 2)
     assert mean_fraction(FORGETTING, accuracies, "expert") is None
     assert mean_fraction(FORGETTING, {"back_base": scores(passed=1.0)}, "back_base") is None
+
+
+def test_that_the_headline_is_the_last_recovery_by_sdft() -> None:
+    assert headline({"one": "sdft", "two": "sdft", "control": "sft"}) == "two"
+    assert headline({"one": "sft", "two": "sft"}) == "two"
+    assert headline({}) == ""
