@@ -77,7 +77,8 @@ def _score(score: ScoreCell | None, line: ScoreLine, *, bold: bool) -> Cell:
 def _gain(line: ScoreLine) -> Cell:
     token = "recovered_text" if line.delta.startswith("+") else ""
     token = "bad_text" if line.delta.startswith(words.MINUS) else token
-    token = "warning_text" if line.refusal else token or ("" if line.delta else "third")
+    if not line.delta:
+        token = "warning_text" if line.refusal else "third"
     text = line.delta or (REFUSED if line.refusal else words.NONE)
     return Cell(text, token, tip=_because(line, line.refusal))
 
