@@ -13,13 +13,13 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.widgets.controls import colour_of
 from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, log10
 from app.widgets.decimate import Floats, limits, thinned
 from app.widgets.legend import Legend
-from app.widgets.plot_words import PlotWords, with_source
+from app.widgets.plot_words import PlotPanel, PlotWords, with_source
 from app.widgets.theme import Theme
 
 REDRAW_MS = 100
@@ -39,7 +39,7 @@ class _WholeAxis(pg.AxisItem):  # type: ignore[misc]
         return [level for level in found if level[0] >= 1] or [(1.0, 0.0)]
 
 
-class LineChart(QWidget):
+class LineChart(PlotPanel):
     """A chart that is fed whole curves and redraws at most every 100 ms while it is visible."""
 
     def __init__(self, theme: Theme, name: str, *, x_label: str = "step", empty: str = "") -> None:
@@ -92,7 +92,6 @@ class LineChart(QWidget):
         self.plot.viewport().installEventFilter(self)
 
         self._words = PlotWords(theme, self.plot, empty)
-        self._source = ""
         self._span = 0.0
 
         column = QVBoxLayout(self)
@@ -147,27 +146,9 @@ class LineChart(QWidget):
         self._item.getAxis("bottom").setStyle(hideOverlappingLabels=not names)
         self._touch()
 
-    @property
-    def empty(self) -> QLabel:
-        """The words of an empty chart."""
-        return self._words.empty
-
-    @property
-    def readout(self) -> QLabel:
-        """What stands under the crosshair."""
-        return self._words.readout
-
-    def set_empty(self, text: str) -> None:
-        """What stands in an empty chart."""
-        self._words.empty.setText(text)
-
     def set_unit(self, text: str) -> None:
         """The unit of the values, above their axis."""
         self._words.set_unit(text)
-
-    def set_source(self, text: str) -> None:
-        """Where the values come from; stands below them under the crosshair."""
-        self._source = text
 
     def set_span(self, last: float) -> None:
         """How far x will go (steps planned); the axis reaches there before the curves do."""

@@ -12,10 +12,10 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.widgets.decimate import Floats, thinned
-from app.widgets.plot_words import PlotWords, with_source
+from app.widgets.plot_words import PlotPanel, PlotWords, with_source
 from app.widgets.theme import Theme
 
 AXIS_PX = 10
@@ -26,7 +26,7 @@ SMALLEST_SPAN = 1e-3
 BAR_WIDTH = 8
 
 
-class HeatmapView(QWidget):
+class HeatmapView(PlotPanel):
     """A matrix as an image; row 0 is painted lowest, NaN is left open."""
 
     def __init__(self, theme: Theme, name: str, *, empty: str = "") -> None:
@@ -69,7 +69,6 @@ class HeatmapView(QWidget):
         self.plot.viewport().installEventFilter(self)
 
         self._words = PlotWords(theme, self.plot, empty)
-        self._source = ""
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
@@ -122,24 +121,6 @@ class HeatmapView(QWidget):
         self.image.clear()
         self._show(False)
         self.empty.setVisible(bool(self.empty.text()))
-
-    @property
-    def empty(self) -> QLabel:
-        """The words of an empty map."""
-        return self._words.empty
-
-    @property
-    def readout(self) -> QLabel:
-        """What stands under the pointer."""
-        return self._words.readout
-
-    def set_empty(self, text: str) -> None:
-        """What stands in an empty map."""
-        self._words.empty.setText(text)
-
-    def set_source(self, text: str) -> None:
-        """Where the values come from; stands below them in the readout."""
-        self._source = text
 
     def set_zoomed(self, zoomed: bool) -> None:
         """Spread the colours over the range of the values, or over 0 to 1."""

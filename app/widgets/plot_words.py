@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from app.widgets.controls import label
 from app.widgets.theme import Theme
@@ -53,6 +53,31 @@ class PlotWords:
         x = self._plot.width() - self.readout.width() - right if at_right else left
         self.readout.move(max(x, left), TOP)
         self.readout.show()
+
+
+class PlotPanel(QWidget):
+    """A widget around a plot with words on it: what charts and heatmaps share. Subclasses make `_words`."""
+
+    _words: PlotWords
+    _source = ""
+
+    @property
+    def empty(self) -> QLabel:
+        """What stands in an empty plot."""
+        return self._words.empty
+
+    @property
+    def readout(self) -> QLabel:
+        """What stands under the pointer."""
+        return self._words.readout
+
+    def set_empty(self, text: str) -> None:
+        """Say something else in an empty plot."""
+        self._words.empty.setText(text)
+
+    def set_source(self, text: str) -> None:
+        """Where the values come from; stands below them in the readout."""
+        self._source = text
 
 
 def with_source(text: str, source: str) -> str:
