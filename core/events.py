@@ -221,6 +221,9 @@ class GuardWarning(_Event):
         "no_counted_tokens",
         "sink_tokens_dropped",
         "achieved_ratio",
+        "demonstration_no_help",
+        "thinking_model",
+        "stopped_early",
         "slow_device",
     ]
     step: int | None = None

@@ -68,23 +68,24 @@ def run(name: str, seed: int, work: Path) -> None:
     )
 
 
-def run_readings(seed: int, work: Path) -> None:
-    """CKA of the forgetting recipe's checkpoints, which are found again, in every reading."""
-    result = work / f"readings-{seed}.json"
+def run_readings(name: str, seed: int, work: Path) -> None:
+    """CKA of every checkpoint of a recipe's run, which is found again, in every reading."""
+    result = work / f"readings_{name}-{seed}.json"
     if result.exists():
         return
-    recipe = yaml.safe_load((RECIPES / "forgetting.yaml").read_text(encoding="utf-8"))
-    recipe["name"], recipe["seed"], recipe["measure"] = f"readings, seed {seed}", seed, {}
-    makers = [stage["id"] for stage in recipe["stages"]]
-    for maker in makers[1:]:
+    recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    reference = recipe["measure"]["cka"]["reference"]
+    recipe["name"], recipe["seed"], recipe["measure"] = f"readings of {name}, {seed}", seed, {}
+    makers = [stage["id"] for stage in recipe["stages"] if stage["id"] != reference]
+    for maker in makers:
         for place, (_, reading) in enumerate(READINGS):
             for variant in VARIANTS:
                 recipe["stages"].append(
                     {"id": f"{maker}_{place}_{variant}", "kind": "cka", "from": maker}
-                    | {"reference": makers[0], "probe": "probe", "layout": "diagonal"}
+                    | {"reference": reference, "probe": "probe", "layout": "diagonal"}
                     | {"variant": variant, **reading}
                 )
-    path = work / f"readings-{seed}.yaml"
+    path = work / f"readings_{name}-{seed}.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     _run(path, work, result, [])
 
@@ -255,8 +256,9 @@ def main() -> int:
     for name, seeds in SEEDS.items():
         for seed in seeds if given.only in (None, name) else ():
             run(name, seed, work)
-    for seed in SHOWN_SEEDS if given.only in (None, "readings") else ():
-        run_readings(seed, work)
+    for name in SEEDS if given.only in (None, "readings") else ():
+        for seed in SHOWN_SEEDS:
+            run_readings(name, seed, work)
     return 0
 
 

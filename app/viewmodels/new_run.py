@@ -30,6 +30,7 @@ _IDS = {
     "quantize": "quantized",
     "prune": "pruned",
     "sft": "tuned",
+    "bootstrap": "bootstrapped",
     "sdft": "recovered",
     "evaluate": "scores",
     "cka": "similarity",

@@ -34,17 +34,19 @@ def stage_facts(stage: Mapping[str, Any]) -> tuple[str, ...]:
             ratio = value("ratio")
             share = words.percent(ratio) if isinstance(ratio, int | float) else ratio
             return _present(f"{share} of the FFN", value("criterion"))
-        case "sft" | "sdft":
-            by = "teacher" if kind == "sdft" else "rewritten by"
-            teacher = f"{by} {value('teacher')}" if value("teacher") else ""
+        case "sft" | "sdft" | "bootstrap":
+            by = "rewritten by" if kind == "sft" else "teacher"
+            named = value("teacher")
+            names = " + ".join(map(str, named)) if isinstance(named, list) else named
+            teacher = f"{by} {names}" if names else ""
             steps, epochs = value("max_steps"), value("num_train_epochs")
             length = f"{steps} steps" if steps is not None else f"{epochs} epochs"
             method = f"LoRA {value('lora_r')}" if value("method") == "lora" else "all weights"
             return _present(teacher, length, method)
         case "evaluate":
             tasks = value("tasks")
-            named = tasks if isinstance(tasks, list) else []
-            return _present(" · ".join(words.plain(str(task)) for task in named))
+            scored = tasks if isinstance(tasks, list) else []
+            return _present(" · ".join(words.plain(str(task)) for task in scored))
         case "cka":
             return _present(f"against {value('reference')}", f"probe {value('probe')}")
     return ()

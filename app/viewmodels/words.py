@@ -48,7 +48,9 @@ KIND_ABOUT = {
     "quantize": "degrade: 4-bit weights (NF4)",
     "prune": "degrade: remove a share of the FFN neurons",
     "sft": "train on the demonstrations; makes an expert, or forgets",
+    "bootstrap": "learn from a larger model",
     "sdft": "recover by self-distillation",
+    "model": "further model",
     "evaluate": "score tasks on one checkpoint",
     "cka": "compare two checkpoints layer by layer",
 }
@@ -77,6 +79,11 @@ _GUARDS = {
     "no_counted_tokens": "No token of this step carried a loss: the completions are shorter than "
     "the tokens skipped.",
     "sink_tokens_dropped": "Tokens of extreme norm were left out of the comparison.",
+    "demonstration_no_help": "The demonstration does not help the teacher, so SDFT has little to teach. "
+    "Bootstrap the model from a larger one first: preset Two stages.",
+    "thinking_model": "This model thinks before it answers. A teacher that was shown an answer thinks less, "
+    "and so will the student: watch the completion length.",
+    "stopped_early": "Stopped early: the held-out loss fell no further.",
     "achieved_ratio": "The pruned share differs from the one asked for: widths are rounded.",
     "slow_device": "This device is slow in the precision asked for.",
 }
@@ -84,6 +91,7 @@ _GUARDS = {
 # key: (title, unit); the order is the order in which people look at them
 _METRICS = {
     "loss": ("Loss", "nats/token"),
+    "held_out_loss": ("Loss on held-out items", "nats/token"),
     "divergence": ("Divergence to teacher", "nats/token"),
     "reverse_kl": ("Reverse divergence", "nats/token"),
     "completion_length": ("Completion length", "tokens"),
@@ -93,6 +101,17 @@ _METRICS = {
     "teacher_entropy": ("Entropy of the teacher", "nats"),
     "top1_agreement": ("Top-1 agreement", "share"),
     "artefact_rate": ("Speaks of the example", "share"),
+    "covered_mass": ("Mass of the compared tokens", "share"),
+    "clipped_rate": ("Divergence clipped", "share"),
+    "on_policy_rate": ("Sampled by the student", "share"),
+    "importance_ratio": ("Importance ratio, mean", ""),
+    "largest_importance_ratio": ("Importance ratio, largest", ""),
+    "accuracy_without_demonstration": ("Student without demonstration", "share"),
+    "accuracy_with_demonstration": ("Student shown the demonstration", "share"),
+    "teacher_accuracy": ("Teacher shown the demonstration", "share"),
+    "kl_with_demonstration": ("Divergence, demonstration shown", "nats/token"),
+    "kl_without_demonstration": ("Divergence, not shown", "nats/token"),
+    "demonstration_items": ("Items of the demonstration check", "items"),
     "grad_norm": ("Gradient norm", ""),
     "learning_rate": ("Learning rate", ""),
     "tokens_per_second": ("Tokens per second", "tokens/s"),

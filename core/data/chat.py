@@ -6,7 +6,6 @@ nothing here renders one by other means.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,18 +13,10 @@ from jinja2 import TemplateError
 
 from core.data.example import Example, Message
 from core.errors import UserError
+from core.recipe.template import TEACHER_TEMPLATE, filled
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-TEACHER_TEMPLATE = """{question}
-
-This is an example for a response to the question:
-{demonstration}
-
-Now answer with a response of your own, including the thinking process."""
-"""The teacher's user turn (methods.md A1, as in the original code and Tinker); a fact of the protocol."""
-
 
 _MARK = "ANSWER"  # found again in the rendered text; no template writes it by itself
 
@@ -78,7 +69,7 @@ def teacher_messages(example: Example, template: str = TEACHER_TEMPLATE) -> tupl
 
     Args:
         example: with a demonstration.
-        template: with the places {question} and {demonstration}.
+        template: see `core.recipe.template`.
 
     Raises:
         UserError: the example has no demonstration.
@@ -89,9 +80,7 @@ def teacher_messages(example: Example, template: str = TEACHER_TEMPLATE) -> tupl
             "Train on a dataset with expert responses, such as tooluse or sciknoweval files.",
         )
     parts = {"question": example.prompt, "demonstration": example.demonstration}
-    # In one pass: braces inside the question must not be taken for places.
-    text = re.sub(r"\{(question|demonstration)\}", lambda match: parts[match[1]], template)
-    return (*example.messages[:-1], Message("user", text))
+    return (*example.messages[:-1], Message("user", filled(template, parts)))
 
 
 def _rendered(

@@ -1,22 +1,25 @@
-"""The teacher: a frozen network that scores the student's tokens after its own prompt.
+"""The teacher: a network that scores the student's tokens after its own prompt, and learns nothing.
 
 The trap (methods.md A3): with a quantized student, switching the adapter off gives the *degraded*
 network, never the base. One network therefore plays both parts only when the teacher is exactly the
-checkpoint on which the student's adapter was put; anything else is opened on its own.
+checkpoint on which the student's adapter was put, or when it follows the student: `live` is the student
+itself, `ema` its running average. Anything else is opened on its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from peft import PeftModel
-from torch import Tensor
 
 from core.distill.batch import Batch, predicting
 from core.distill.head import Head, check_head, head_of, hidden_states
+from core.distill.shadow import Shadow
+from core.distill.taught import TaughtStates
 from core.lm.adapter import as_parent
 from core.lm.checkpoint import Checkpoint
 from core.lm.device import Compute
@@ -26,36 +29,51 @@ from core.lm.mode import evaluating
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Network = Literal["own", "parent", "live", "ema"]
+"""Whose network a teacher is: its own, or the student's with the adapter off, as it is, or averaged."""
+
 
 class Teacher:
     """Scores, and learns nothing.
 
     Attributes:
-        head: turns its states into logits.
-        shared: whether it is the student's network with the adapter switched off.
+        network: whose network it is.
+        shadow: the running average, of the network `ema` only.
     """
 
-    def __init__(self, model: PreTrainedModel | PeftModel, *, shared: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, network: Network, shadow: Shadow | None = None
+    ) -> None:
         self._model = model
-        self.shared = shared
-        self.head: Head = head_of(model)
-        with self._alone():
-            check_head(model, self.head)
+        self.network = network
+        self.shadow = shadow
+        self._head: Head = head_of(model)
+        with self.at_work():
+            check_head(model, self._head)
 
-    def states(self, batch: Batch) -> Tensor:
-        """The states (B, C, H) from which it predicts the completions; in eval mode, without gradient."""
-        with self._alone(), torch.inference_mode():
-            states = hidden_states(self._model, batch.input_ids, batch.attention_mask)
-            return predicting(states, batch)
+    @property
+    def head(self) -> Head:
+        """What turns its states into logits."""
+        if self.shadow is None:
+            return self._head
+        return replace(self._head, weight=self.shadow.of(self._head.weight))
+
+    def taught(self, batch: Batch) -> TaughtStates:
+        """What it says at the B * C tokens of the completions; in eval mode, without gradient."""
+        with self.at_work() as model, torch.inference_mode():
+            states = predicting(hidden_states(model, batch.input_ids, batch.attention_mask), batch)
+        return TaughtStates(states.flatten(0, 1), self.head)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The network in eval mode and, where shared, without the student's adapter."""
+    def at_work(self) -> Iterator[PreTrainedModel | PeftModel]:
+        """The network in eval mode and, where it is the student's, with the weights that teach."""
         with ExitStack() as stack:
             stack.enter_context(evaluating(self._model))
-            if self.shared and isinstance(self._model, PeftModel):
+            if self.network == "parent" and isinstance(self._model, PeftModel):
                 stack.enter_context(as_parent(self._model))
-            yield
+            if self.shadow is not None:
+                stack.enter_context(self.shadow.applied())
+            yield self._model
 
 
 def open_teacher(
@@ -64,7 +82,7 @@ def open_teacher(
     student: PreTrainedModel | PeftModel,
     compute: Compute,
 ) -> Teacher:
-    """The teacher's network: the student's own without its adapter where that is the same, else its own.
+    """A checkpoint as teacher: the student's network without its adapter where that is the same, else its own.
 
     Args:
         teacher: the checkpoint that scores.
@@ -73,10 +91,10 @@ def open_teacher(
         compute: device and precision of a network of its own.
     """
     if can_share(teacher, parent, student):
-        return Teacher(student, shared=True)
+        return Teacher(student, "parent")
     model = load_model(teacher, compute)
     model.requires_grad_(False)
-    return Teacher(model, shared=False)
+    return Teacher(model, "own")
 
 
 def can_share(

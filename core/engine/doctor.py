@@ -28,8 +28,9 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from core.distill.batch import collate, predicting
-from core.distill.divergence import Divergence, forward_kl, token_weights
+from core.distill.divergence import Divergence, divergence, token_weights
 from core.distill.head import head_of, hidden_states
+from core.distill.measure import Measure
 from core.distill.teacher import Teacher
 from core.engine.examination import Check, Verdict, serve
 from core.lm.adapter import add_lora
@@ -289,21 +290,21 @@ class Pair:
         student = add_lora(load_unpacked(folder, compute.device, compute.dtype), 4, 8, seed=1)
         base = random_model(Compute(CPU.device, made.dtype, ""))
         nn.Module.to(base, compute.device, compute.dtype)  # in place
-        return Pair(cast("PreTrainedModel", student), Teacher(base, shared=False), compute.device)
+        return Pair(cast("PreTrainedModel", student), Teacher(base, "own"), compute.device)
 
     def divergence(self, answers: Sequence[Sequence[int]]) -> Divergence:
         """Forward KL of the answers, in chunks smaller than they are."""
         asked = collate(PROMPTS, answers, 0, self.device)
-        taught = self.teacher.states(collate(DEMONSTRATED, answers, 0, self.device))
+        taught = self.teacher.taught(collate(DEMONSTRATED, answers, 0, self.device))
         states = hidden_states(self.student, asked.input_ids, asked.attention_mask)
         counted = asked.present.clone()  # (B, C)
         counted[:, :SKIPPED] = False
-        return forward_kl(
+        return divergence(
             predicting(states, asked).flatten(0, 1),
             head_of(self.student),
-            taught.flatten(0, 1),
-            self.teacher.head,
+            taught,
             token_weights(counted).flatten(),
+            Measure(),
             chunk_tokens=NEW_TOKENS,
         )
 

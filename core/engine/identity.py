@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.lm.checkpoint import identity_of
-from core.recipe.stage_specs import CheckpointSpec, SdftSpec, SftSpec
+from core.recipe.stage_specs import CheckpointSpec
+from core.recipe.training_specs import TrainSpec
 
 _NO_WEIGHTS = {
     "id",
@@ -26,6 +27,7 @@ _NO_WEIGHTS = {
 }
 _BY_CONTENT = {
     "dataset",
+    "replay",
     "teacher",
     "seed",
 }  # in the inputs, as fingerprints and as the seed in force
@@ -33,7 +35,7 @@ _BY_CONTENT = {
 
 def seed_of(spec: CheckpointSpec, recipe_seed: int) -> int:
     """The seed in force for a stage: its own, or the recipe's."""
-    if isinstance(spec, SftSpec | SdftSpec) and spec.seed is not None:
+    if isinstance(spec, TrainSpec) and spec.seed is not None:
         return spec.seed
     return recipe_seed
 
@@ -44,7 +46,8 @@ def inputs_of(
     seed: int,
     dtype: str,
     datasets: Sequence[str] = (),
-    teacher: str | None = None,
+    replayed: Sequence[str] = (),
+    teachers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What goes into a stage besides its settings and the checkpoint it reads.
 
@@ -53,13 +56,16 @@ def inputs_of(
         seed: the seed in force.
         dtype: the precision it computes in, for example "float32".
         datasets: fingerprints of its datasets, in order.
-        teacher: identity of the teacher; None for stages without one.
+        replayed: fingerprints of the datasets it replays.
+        teachers: identities of its teachers in order; live and ema stand for themselves.
     """
     inputs: dict[str, Any] = {"dtype": dtype}
-    if isinstance(spec, SftSpec | SdftSpec):  # the others use neither chance nor data
+    if isinstance(spec, TrainSpec):  # the others use neither chance nor data
         inputs |= {"seed": seed, "datasets": list(datasets)}
-    if teacher is not None:
-        inputs["teacher"] = teacher
+    if replayed:
+        inputs["replayed"] = list(replayed)
+    if teachers:
+        inputs["teachers"] = list(teachers)
     return inputs
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,10 +34,12 @@ from core.events import (
 )
 from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
 from core.lm.device import Compute
+from core.recipe.field import FOLLOWING
 from core.recipe.plan import Step, plan
 from core.recipe.sources import DatasetSource, Dtype, ModelSource
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import CheckpointSpec, SdftSpec, SftSpec, StageSpec
+from core.recipe.stage_specs import CheckpointSpec, StageSpec
+from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
 from core.stages.context import LiveMeasure, StageContext
 from core.store.home import Home
 
@@ -129,15 +131,16 @@ class Runner:
     def _execute(self, step: Step) -> Checkpoint:
         """The checkpoint with which the step ends."""
         if step.spec is None or step.source is None:
-            return self._base(step)
+            source = self.recipe.models.get(step.id, self.recipe.base)
+            return self._base(step, source)
         if isinstance(step.spec, CheckpointSpec):
             return self._make(step, step.spec, self._made[step.source])
         return self._measure(step, step.spec, self._made[step.source])
 
-    def _base(self, step: Step) -> Checkpoint:
+    def _base(self, step: Step, source: ModelSource) -> Checkpoint:
         checkpoints, cache = self.home.checkpoints, self.home.cache
         if step.id in self.past.finished:
-            checkpoint = self.parts.base(self.recipe.base, checkpoints, cache, None)
+            checkpoint = self.parts.base(source, checkpoints, cache, None)
             if self._settled(step, checkpoint.identity):
                 return checkpoint
 
@@ -146,14 +149,22 @@ class Runner:
             self.emit(Progress(stage=step.id, done=done, total=total, unit="byte"))
 
         with self._reported(step) as ended:
-            checkpoint = self.parts.base(self.recipe.base, checkpoints, cache, report)
+            checkpoint = self.parts.base(source, checkpoints, cache, report)
             self._tell_saved(step, checkpoint)
             ended(checkpoint)
         return checkpoint
 
-    def _teacher_of(self, spec: CheckpointSpec) -> str | None:
-        named = spec.teacher if isinstance(spec, SftSpec | SdftSpec) else None
-        return None if named is None else self._made[named].identity
+    def _teachers_of(self, spec: CheckpointSpec) -> list[str]:
+        if isinstance(spec, SdftSpec):
+            names = spec.teachers
+        elif isinstance(spec, BootstrapSpec | SftSpec) and spec.teacher is not None:
+            names = (spec.teacher,)
+        else:
+            names = ()
+        return [name if name in FOLLOWING else self._made[name].identity for name in names]
+
+    def _fingerprints(self, names: Sequence[str]) -> list[str]:
+        return [self._dataset(name).fingerprint for name in names]
 
     def _make(self, step: Step, spec: CheckpointSpec, parent: Checkpoint) -> Checkpoint:
         """Find the checkpoint that `spec` makes from `parent`, or make it."""
@@ -161,8 +172,9 @@ class Runner:
             spec,
             seed=seed_of(spec, self.recipe.seed),
             dtype=self._compute.dtype_name,
-            datasets=[self._dataset(name).fingerprint for name in _datasets_of(spec)],
-            teacher=self._teacher_of(spec),
+            datasets=self._fingerprints(spec.datasets if isinstance(spec, TrainSpec) else ()),
+            replayed=self._fingerprints(spec.replayed if isinstance(spec, SftSpec) else ()),
+            teachers=self._teachers_of(spec),
         )
         identity = stage_identity(parent.identity, spec, inputs)
         folder = folder_of(self.home.checkpoints, identity)
@@ -179,7 +191,7 @@ class Runner:
             if settled or self.parts.saved_step(folder) is None:
                 self._forget(step)  # its checkpoint, or the state to go on from, is gone
             context = self._context(step, spec, identity=identity, folder=folder, inputs=inputs)
-            if isinstance(spec, SftSpec | SdftSpec):
+            if isinstance(spec, TrainSpec):
                 context = replace(context, measure=self.parts.live(self.recipe, context))
             _clear(folder)
             with self._reported(step) as ended:
@@ -328,10 +340,6 @@ class Runner:
         keep = self.stop()
         if keep is not None:
             raise StopRequested(keep)
-
-
-def _datasets_of(spec: CheckpointSpec) -> tuple[str, ...]:
-    return spec.datasets if isinstance(spec, SftSpec | SdftSpec) else ()
 
 
 def _clear(folder: Path) -> None:

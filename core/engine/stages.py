@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from core.data.load import load
 from core.engine.runner import Parts, Stage
 from core.lm.device import choose
-from core.stages import base, cka, evaluate, prune, quantize, sdft, sft
+from core.stages import base, bootstrap, cka, evaluate, prune, quantize, sdft, sft
 from core.stages.live import live
 from core.stages.training_state import saved_step
 
@@ -15,6 +15,7 @@ STAGES: Mapping[str, Stage] = {
     "quantize": quantize.run,
     "prune": prune.run,
     "sft": sft.run,
+    "bootstrap": bootstrap.run,
     "sdft": sdft.run,
     "evaluate": evaluate.run,
     "cka": cka.run,

@@ -280,6 +280,15 @@ def _generated(
         yield judged
 
 
+def is_correct(example: Example, text: str) -> bool | None:
+    """Whether an answer is right by the item's own key, judged as its task would; None when it has none."""
+    if example.calls:
+        return tooluse.is_correct(text, example.calls)
+    if example.gold and example.gold in _answers(example):
+        return science.is_correct(text, example.gold)
+    return None
+
+
 def _lengths(generated: Generated) -> dict[str, float]:
     return {
         "ended_rate": float(generated.ended),

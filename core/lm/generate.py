@@ -6,7 +6,8 @@ head is computed for the last position only, and decoding ends when every row ha
 
 Sampling is by inverse CDF: one uniform number a token instead of a random number for every entry of the
 vocabulary, in float64 so that rare tokens keep their share (`torch.multinomial` and Gumbel noise over
-150,000 entries dominate a decoding step on a CPU, see engine-room.md).
+150,000 entries dominate a decoding step on a CPU, see engine-room.md). Every row has a random stream of
+its own, so what a prompt is answered does not depend on the prompts beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,35 +24,55 @@ from core.errors import Diverged
 from core.lm.mode import evaluating
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SAMPLING_BLOCK = 512  # entries summed together before the search; near the square root of 150,000
+LIKELY = 1024  # the nucleus is looked for among so many first: sorting 150,000 entries costs 10 times more
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn.
+    """How tokens are drawn: temperature, then top_k, top_p and min_p, in the order of transformers.
+
+    Tokens as probable as the last one that is kept are kept too.
 
     Attributes:
         temperature: logits are divided by it; > 0.
+        top_k: keep so many of the most probable tokens; 0 keeps all.
         top_p: keep the most probable tokens whose mass reaches this; 1 keeps all.
-        seed: of a fresh random stream, used when `generator` is None.
-        generator: a CPU generator to draw from. A call takes rows x max_new_tokens uniforms at once,
-            however early its rows end, so that what follows does not depend on lengths.
+        min_p: keep tokens at least this many times as probable as the most probable one; 0 keeps all.
+        seed: of the rows' streams where `seeds` is None; the stream of a row then depends on its place.
+        seeds: one for each row; not negative. A stream does not depend on `max_new_tokens`.
     """
 
     temperature: float = 1.0
+    top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     seed: int = 0
-    generator: torch.Generator | None = None
+    seeds: Sequence[int] | None = None
+
+    @property
+    def truncates(self) -> bool:
+        """Whether some tokens are never drawn."""
+        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One completion: its token ids, the end token included when it `ended` by itself."""
+    """One completion.
+
+    Attributes:
+        ids: its tokens, the end token included when it ended by itself.
+        ended: whether it did.
+        log_probs: of each token, under softmax(logits / temperature) over the whole vocabulary; None
+            when they were not asked for.
+    """
 
     ids: list[int]
     ended: bool
+    log_probs: list[float] | None = None
 
     @property
     def text_ids(self) -> list[int]:
@@ -72,19 +94,20 @@ def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froze
 
 @torch.no_grad()
 def generate(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     eos_ids: frozenset[int],
     pad_id: int,
     sampling: Sampling | None = None,
+    with_log_probs: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> list[Generated]:
     """Continue each prompt; greedily when `sampling` is None.
 
     A row's result does not depend on the other prompts of the batch, up to float rounding; sampled, it
-    depends on the row's place in the batch and the seed. The model's training mode is restored.
+    depends on the row's own seed. The model's training mode is restored.
 
     Args:
         model: a causal language model, with or without adapters.
@@ -93,13 +116,18 @@ def generate(
         eos_ids: tokens that end a completion, see `end_ids`.
         pad_id: any valid token id; padding is masked.
         sampling: how to draw, or None.
+        with_log_probs: collect the log-probability of every sampled token.
         check: called before every token; raises to stop.
 
     Raises:
         Diverged: the model's logits are not numbers.
+        ValueError: a prompt is empty, seeds and prompts differ in number, or log-probabilities of greedy
+            decoding were asked for.
     """
+    if with_log_probs and sampling is None:
+        raise ValueError("log-probabilities are those of sampled tokens")
     if not prompts or max_new_tokens < 1:
-        return [Generated([], False) for _ in prompts]
+        return [Generated([], False, [] if with_log_probs else None) for _ in prompts]
     if not all(prompts):
         raise ValueError("a prompt has no tokens")
     device = model.device
@@ -110,6 +138,7 @@ def generate(
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     uniforms = _uniforms(sampling, len(prompts), max_new_tokens).to(device)
     tokens: list[Tensor] = []
+    log_probs: list[Tensor] = []
     cache = None
     with evaluating(model):
         for step in range(max_new_tokens):
@@ -127,7 +156,8 @@ def generate(
             if sampling is None:
                 chosen = logits.argmax(-1)
             else:
-                chosen = _draw(logits, sampling, uniforms[:, step])
+                chosen, log_prob = _draw(logits, sampling, uniforms[:, step], with_log_probs)
+                log_probs += [] if log_prob is None else [log_prob]
             chosen = torch.where(ended, pad_id, chosen)
             tokens.append(chosen)
             ended = ended | torch.isin(chosen, ends)
@@ -135,7 +165,8 @@ def generate(
                 break
             ids = chosen[:, None]
             positions = positions[:, -1:] + 1
-    return _cut(torch.stack(tokens, dim=1).tolist(), eos_ids)
+    rows = torch.stack(tokens, dim=1).tolist()
+    return _cut(rows, torch.stack(log_probs, 1).tolist() if log_probs else None, eos_ids)
 
 
 def _left_padded(
@@ -153,26 +184,69 @@ def _left_padded(
 def _uniforms(sampling: Sampling | None, rows: int, steps: int) -> Tensor:
     if sampling is None:
         return torch.empty(0)
-    generator = sampling.generator
-    if generator is None:
-        generator = torch.Generator().manual_seed(sampling.seed)
-    return torch.rand(rows, steps, dtype=torch.float64, generator=generator)
+    seeds: Sequence[int | list[int]]
+    if sampling.seeds is None:
+        seeds = [[sampling.seed, row] for row in range(rows)]
+    else:
+        seeds = sampling.seeds
+    if len(seeds) != rows:
+        raise ValueError(f"{len(seeds)} seeds for {rows} prompts")
+    return torch.from_numpy(np.stack([np.random.default_rng(seed).random(steps) for seed in seeds]))
 
 
-def _draw(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
-    """Token ids (B,) drawn from softmax(logits / temperature), each by its own uniform number in [0, 1)."""
-    scaled = logits / sampling.temperature
-    mass = torch.exp(scaled - scaled.amax(-1, keepdim=True))  # (B, V), unnormalised
+def _draw(
+    logits: Tensor, sampling: Sampling, uniform: Tensor, with_log_probs: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Token ids (B,), each drawn by its own uniform number in [0, 1), and their log-probabilities.
+
+    `logits` (B, V) are overwritten: a copy of them costs as much as an exponential.
+    """
+    mass = logits.sub_(logits.amax(-1, keepdim=True))
+    if sampling.temperature != 1:
+        mass.div_(sampling.temperature)
+    mass.exp_()  # unnormalised; the most probable token has 1
+    if not sampling.truncates:
+        sums = _block_sums(mass)
+        chosen = _search(mass, sums, uniform)
+        total = sums.sum(-1)
+    else:
+        whole = mass.clone() if with_log_probs else mass
+        total = _block_sums(mass).sum(-1) if with_log_probs else torch.empty(0)
+        chosen = inverse_cdf(truncate(mass, sampling), uniform)
+        mass = whole
+    if not with_log_probs:
+        return chosen, None
+    return chosen, mass.gather(1, chosen[:, None])[:, 0].double().log() - total.log()
+
+
+def truncate(mass: Tensor, sampling: Sampling) -> Tensor:
+    """Take the mass (B, V) of tokens that `sampling` never draws away, in place.
+
+    Args:
+        mass: exp(logits / temperature), scaled so that the largest entry of each row is 1.
+        sampling: its top_k, top_p and min_p.
+    """
+    if 0 < sampling.top_k < mass.shape[-1]:
+        edge = mass.topk(sampling.top_k, dim=-1).values[:, -1:]
+        mass.masked_fill_(mass < edge, 0.0)
     if sampling.top_p < 1:
-        mass = _nucleus(mass, sampling.top_p)
-    return inverse_cdf(mass, uniform)
+        mass.masked_fill_(mass < _nucleus_edge(mass, sampling.top_p), 0.0)
+    if sampling.min_p > 0:
+        mass.masked_fill_(mass < sampling.min_p, 0.0)
+    return mass
 
 
-def _nucleus(mass: Tensor, top_p: float) -> Tensor:
-    ordered, order = mass.sort(dim=-1, descending=True)
-    before = ordered.double().cumsum(-1) - ordered
-    kept = torch.where(before < top_p * ordered.double().sum(-1, keepdim=True), ordered, 0.0)
-    return torch.zeros_like(mass).scatter_(-1, order, kept)
+def _nucleus_edge(mass: Tensor, top_p: float) -> Tensor:
+    """The mass (B, 1) of the last token of each row's nucleus."""
+    wanted = top_p * _block_sums(mass).sum(-1, keepdim=True)
+    for size in (min(LIKELY, mass.shape[-1]), mass.shape[-1]):
+        likely = mass.topk(size, dim=-1).values if size < mass.shape[-1] else mass.sort(-1, True)[0]
+        up_to = likely.double().cumsum(-1)
+        if bool((up_to[:, -1:] >= wanted).all()):
+            break
+    before = up_to - likely
+    last = (before < wanted).sum(-1, keepdim=True).sub_(1).clamp_(min=0)
+    return likely.gather(1, last)
 
 
 def inverse_cdf(mass: Tensor, uniform: Tensor) -> Tensor:
@@ -191,10 +265,20 @@ def inverse_cdf(mass: Tensor, uniform: Tensor) -> Tensor:
     Raises:
         Diverged: a row's total is zero or not a number.
     """
-    rows, size = mass.shape
-    pad = -size % SAMPLING_BLOCK
-    blocks = torch.nn.functional.pad(mass, (0, pad)).view(rows, -1, SAMPLING_BLOCK)
-    totals = blocks.sum(-1, dtype=torch.float64).cumsum(-1)  # (B, blocks)
+    return _search(mass, _block_sums(mass), uniform)
+
+
+def _block_sums(mass: Tensor) -> Tensor:
+    """Sums (B, blocks) of the entries of each block, in float64; the last block may be shorter."""
+    whole = mass.shape[-1] // SAMPLING_BLOCK * SAMPLING_BLOCK
+    blocks = mass[:, :whole].view(len(mass), -1, SAMPLING_BLOCK).sum(-1, dtype=torch.float64)
+    if whole == mass.shape[-1]:
+        return blocks
+    return torch.cat([blocks, mass[:, whole:].sum(-1, keepdim=True, dtype=torch.float64)], dim=1)
+
+
+def _search(mass: Tensor, sums: Tensor, uniform: Tensor) -> Tensor:
+    totals = sums.cumsum(-1)  # (B, blocks)
     total = totals[:, -1]
     if not bool((torch.isfinite(total) & (total > 0)).all()):
         raise Diverged(
@@ -204,11 +288,12 @@ def inverse_cdf(mass: Tensor, uniform: Tensor) -> Tensor:
     target = _below(uniform.to(torch.float64) * total, total)
     block = torch.searchsorted(totals, target[:, None], right=True)  # (B, 1)
     start = torch.where(block > 0, totals.gather(1, (block - 1).clamp(min=0)), 0.0)
-    inside = blocks[torch.arange(rows, device=mass.device), block[:, 0]].double().cumsum(-1)
+    places = block * SAMPLING_BLOCK + torch.arange(SAMPLING_BLOCK, device=mass.device)
+    beyond = places >= mass.shape[-1]
+    entries = mass.gather(1, places.clamp(max=mass.shape[-1] - 1)).masked_fill(beyond, 0.0)
+    inside = entries.double().cumsum(-1)  # (B, SAMPLING_BLOCK)
     rest = _below(target - start[:, 0], inside[:, -1])
-    return (
-        block[:, 0] * SAMPLING_BLOCK + torch.searchsorted(inside, rest[:, None], right=True)[:, 0]
-    )
+    return places[:, 0] + torch.searchsorted(inside, rest[:, None], right=True)[:, 0]
 
 
 def _below(value: Tensor, limit: Tensor) -> Tensor:
@@ -216,9 +301,13 @@ def _below(value: Tensor, limit: Tensor) -> Tensor:
     return torch.minimum(value, torch.nextafter(limit, torch.zeros_like(limit)))
 
 
-def _cut(rows: list[list[int]], eos_ids: frozenset[int]) -> list[Generated]:
+def _cut(
+    rows: list[list[int]], log_probs: list[list[float]] | None, eos_ids: frozenset[int]
+) -> list[Generated]:
     result = []
-    for row in rows:
+    for index, row in enumerate(rows):
         end = next((i for i, token in enumerate(row) if token in eos_ids), None)
-        result.append(Generated(row, False) if end is None else Generated(row[: end + 1], True))
+        size = len(row) if end is None else end + 1
+        known = None if log_probs is None else log_probs[index][:size]
+        result.append(Generated(row[:size], end is not None, known))
     return result

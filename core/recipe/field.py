@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 BASE = "base"
 """Id of the implicit first stage: the undegraded base model."""
+
+LIVE = "live"
+EMA = "ema"
+FOLLOWING: Mapping[str, str] = {
+    LIVE: "the student itself",
+    EMA: "the student's running average",
+}
+"""Teachers that are no checkpoint; no stage can have their names."""
 
 StageId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
@@ -35,3 +44,14 @@ class Spec(BaseModel):
     """Base of all specs: frozen, nothing unknown, names as in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class StageSpecBase(Spec):
+    """What every stage has."""
+
+    id: StageId = about("Name of the stage in this recipe; its checkpoint carries it.")
+    from_: StageId | None = Field(
+        default=None,
+        alias="from",
+        description="The stage whose checkpoint is read; by default the stage before.",
+    )

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from core.events import PlannedStage, Role
 from core.recipe.field import BASE
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import (
-    CheckpointSpec,
-    CkaSettings,
-    CkaSpec,
-    EvaluateSpec,
-    StageSpec,
-)
+from core.recipe.stage_specs import CheckpointSpec, CkaSettings, CkaSpec, EvaluateSpec, StageSpec
+
+MODEL = "model"
+"""Kind of the step that registers a further model of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,9 @@ class Step:
 
     Attributes:
         id: the stage's id, "base", or `<source>.<kind>` for an implied measurement.
-        kind: stage kind, or "base".
-        spec: the settings; None for the base.
-        source: id of the checkpoint maker whose checkpoint is read; None for the base.
+        kind: stage kind, "base", or "model" for a further model.
+        spec: the settings; None for the base and further models.
+        source: id of the checkpoint maker whose checkpoint is read; None for these.
         role: of the checkpoint it makes; None for a measurement.
         implied: True for a measurement that `measure` asks for.
     """
@@ -80,12 +77,12 @@ def plan(recipe: Recipe) -> list[Step]:
     waiting: list[str] = []
     reference_exists = False
 
-    def made(step: Step) -> None:
+    def made(step: Step, *, compared: bool = True) -> None:
         nonlocal reference_exists
         steps.append(step)
         if recipe.measure.tasks:
             steps.append(_implied(step.id, "evaluate", _evaluate_spec(recipe)))
-        if recipe.measure.cka is None:
+        if recipe.measure.cka is None or not compared:  # layers of another network are no pairs
             return
         if step.id == recipe.measure.cka.reference:
             reference_exists = True
@@ -96,6 +93,8 @@ def plan(recipe: Recipe) -> list[Step]:
             waiting.clear()
 
     made(Step(BASE, BASE, None, None, "base"))
+    for name in recipe.models:
+        made(Step(name, MODEL, None, None, "expert"), compared=False)
     for spec in recipe.stages:
         if isinstance(spec, CheckpointSpec):
             made(Step(spec.id, spec.kind, spec, read_by[spec.id], spec.role))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from core.recipe.field import Spec, about
+from core.recipe.field import Spec, StageId, about
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.stage_specs import CkaSettings, StageSpec
 
@@ -51,6 +51,10 @@ class Recipe(Spec):
     name: str = about("What a person calls this experiment.", min_length=1, max_length=120)
     notes: str = about("Anything worth keeping with the recipe.", default="")
     base: ModelSource
+    models: dict[StageId, ModelSource] = about(
+        "Further models by name, for example a larger teacher; they are scored, never trained.",
+        default={},
+    )
     seed: int = about(
         "Seed of data order, initialisation and sampling.", default=42, ge=0, le=2**31 - 1
     )

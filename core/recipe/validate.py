@@ -8,13 +8,15 @@ or reads a dataset: what only their content can tell, the stages say.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from core.recipe.field import BASE
+from core.recipe.check_training import check_distillation
+from core.recipe.field import BASE, FOLLOWING
 from core.recipe.messages import Problem, explain
 from core.recipe.plan import sources
 from core.recipe.spec import SCHEMA, Recipe
@@ -24,10 +26,9 @@ from core.recipe.stage_specs import (
     EvaluateSpec,
     PruneSpec,
     QuantizeSpec,
-    SdftSpec,
-    SftSpec,
     StageSpec,
 )
+from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
 
 __all__ = ["Problem", "check", "check_files", "parse"]
 
@@ -61,11 +62,13 @@ def check(recipe: Recipe) -> list[Problem]:
     """What is wrong with the graph: names that lead nowhere, and stages that cannot follow each other."""
     problems = [*_check_names(recipe), *_check_measure(recipe)]
     earlier: dict[str, StageSpec | None] = {BASE: None}
+    models: dict[str, StageSpec | None] = dict.fromkeys(recipe.models)
     read_by = sources(recipe)
     for index, spec in enumerate(recipe.stages):
         path = f"stages.{index}"
-        problems += _check_links(path, spec, earlier)
+        problems += _check_links(path, spec, earlier, models)
         problems += _check_stage(path, spec, recipe)
+        problems += check_distillation(path, spec)
         problems += _check_order(path, spec, _lineage(read_by[spec.id], recipe, index))
         earlier.setdefault(spec.id, spec)
     if not recipe.stages and not recipe.measure.tasks and recipe.measure.cka is None:
@@ -78,12 +81,13 @@ def check(recipe: Recipe) -> list[Problem]:
 def check_files(recipe: Recipe, root: Path) -> list[Problem]:
     """Files and folders that the recipe names and that are not there; relative ones belong to `root`."""
     problems = []
-    for field in ("folder", "gguf"):
-        given = getattr(recipe.base, field)
+    models = {"base": recipe.base, **{f"models.{name}": it for name, it in recipe.models.items()}}
+    for (place, model), field in itertools.product(models.items(), ("folder", "gguf")):
+        given = getattr(model, field)
         if given and not (root / Path(given).expanduser()).exists():
             problems.append(
                 Problem(
-                    f"base.{field}",
+                    f"{place}.{field}",
                     f"There is no {'folder' if field == 'folder' else 'file'} {given}.",
                     "Give the full path of the model, or name a model that ships with Rekindle.",
                 )
@@ -101,20 +105,24 @@ def check_files(recipe: Recipe, root: Path) -> list[Problem]:
 
 
 def _check_names(recipe: Recipe) -> Iterator[Problem]:
-    seen: dict[str, int] = {}
+    taken = {BASE: "the base model", **FOLLOWING}
+    for name in recipe.models:
+        if name in taken:
+            yield Problem(
+                f"models.{name}",
+                f"The name {name} is taken by {taken[name]}.",
+                "Give this model another name.",
+            )
+    taken |= {name: f"the model {name}" for name in recipe.models if name not in taken}
     for index, spec in enumerate(recipe.stages):
         path = f"stages.{index}.id"
-        if spec.id == BASE:
-            yield Problem(
-                path, f"The id {BASE} is taken by the base model.", "Give this stage another id."
-            )
-        elif spec.id in seen:
+        if spec.id in taken:
             yield Problem(
                 path,
-                f"Stage {seen[spec.id] + 1} is called {spec.id} as well.",
-                "Every stage needs an id of its own.",
+                f"The id {spec.id} is taken by {taken[spec.id]}.",
+                "Give this stage another id.",
             )
-        seen.setdefault(spec.id, index)
+        taken.setdefault(spec.id, f"stage {index + 1}")
     for name, task in recipe.tasks.items():
         yield from _known(f"tasks.{name}.dataset", task.dataset, recipe.datasets, "dataset")
 
@@ -131,47 +139,67 @@ def _check_measure(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _check_links(
-    path: str, spec: StageSpec, earlier: Mapping[str, StageSpec | None]
+    path: str,
+    spec: StageSpec,
+    earlier: Mapping[str, StageSpec | None],
+    models: Mapping[str, StageSpec | None],
 ) -> Iterator[Problem]:
-    links = {"from": spec.from_}
-    if isinstance(spec, SftSpec | SdftSpec):
-        links["teacher"] = spec.teacher
+    """Links to checkpoints: `from` and `reference` to stages, teachers to models too."""
+    stages = [name for name, it in earlier.items() if it is None or isinstance(it, CheckpointSpec)]
+    yield from _linked(f"{path}.from", spec.from_, spec, stages, earlier)
     if isinstance(spec, CkaSpec):
-        links["reference"] = spec.reference
-    makers = [name for name, it in earlier.items() if it is None or isinstance(it, CheckpointSpec)]
-    for field, target in links.items():
-        if target is None or target in makers:
-            continue
-        if target in earlier:
-            message = f"{target} only measures: it makes no checkpoint."
-        elif target == spec.id:
-            message = "A stage cannot name itself."
-        else:
-            message = f"No earlier stage is called {target}."
-        yield Problem(f"{path}.{field}", message, f"Choose one of {_listed(makers)}.")
+        yield from _linked(f"{path}.reference", spec.reference, spec, stages, earlier)
+    if isinstance(spec, SftSpec | BootstrapSpec):
+        teachers = [*stages, *models]
+        yield from _linked(f"{path}.teacher", spec.teacher, spec, teachers, earlier)
+    if isinstance(spec, SdftSpec):
+        for index, name in enumerate(spec.teachers):
+            field = f"{path}.teacher" + ("" if isinstance(spec.teacher, str) else f".{index}")
+            yield from _linked(field, name, spec, [*stages, *models, *FOLLOWING], earlier)
+
+
+def _linked(
+    field: str,
+    target: str | None,
+    spec: StageSpec,
+    choices: Sequence[str],
+    earlier: Mapping[str, StageSpec | None],
+) -> Iterator[Problem]:
+    if target is None or target in choices:
+        return
+    if target in FOLLOWING:
+        message = (
+            f"{target} is {FOLLOWING[target]}, who cannot teach in a stage of kind {spec.kind}."
+        )
+    elif target in earlier:
+        message = f"{target} only measures: it makes no checkpoint."
+    elif target == spec.id:
+        message = "A stage cannot name itself."
+    else:
+        message = f"No earlier stage is called {target}."
+    yield Problem(field, message, f"Choose one of {_listed(choices)}.")
 
 
 def _check_stage(path: str, spec: StageSpec, recipe: Recipe) -> Iterator[Problem]:
-    if isinstance(spec, SftSpec | SdftSpec):
+    if isinstance(spec, TrainSpec):
         if not spec.datasets:
             yield Problem(
                 f"{path}.dataset", "There is nothing to train on.", "Name at least one dataset."
             )
-        for index, name in enumerate(spec.datasets):
-            field = f"{path}.dataset" + ("" if isinstance(spec.dataset, str) else f".{index}")
-            yield from _known(field, name, recipe.datasets, "dataset")
-    if isinstance(spec, SdftSpec) and spec.max_completion_length <= spec.num_loss_tokens_to_skip:
-        yield Problem(
-            f"{path}.max_completion_length",
-            f"With answers of at most {spec.max_completion_length} tokens, of which the first "
-            f"{spec.num_loss_tokens_to_skip} carry no loss, nothing can be learned.",
-            f"Allow more than {spec.num_loss_tokens_to_skip} tokens.",
-        )
+        yield from _datasets(f"{path}.dataset", spec.dataset, recipe)
+    if isinstance(spec, SftSpec):
+        yield from _datasets(f"{path}.replay", spec.replay, recipe)
     if isinstance(spec, EvaluateSpec):
         for index, task in enumerate(spec.tasks):
             yield from _known(f"{path}.tasks.{index}", task, recipe.tasks, "task")
     if isinstance(spec, CkaSpec):
         yield from _known(f"{path}.probe", spec.probe, recipe.datasets, "dataset")
+
+
+def _datasets(path: str, names: str | list[str], recipe: Recipe) -> Iterator[Problem]:
+    for index, name in enumerate([names] if isinstance(names, str) else names):
+        field = path if isinstance(names, str) else f"{path}.{index}"
+        yield from _known(field, name, recipe.datasets, "dataset")
 
 
 def _check_order(path: str, spec: StageSpec, lineage: Sequence[StageSpec]) -> Iterator[Problem]:
@@ -190,7 +218,7 @@ def _check_order(path: str, spec: StageSpec, lineage: Sequence[StageSpec]) -> It
             f"The weights are packed by {quantized}, and packed weights cannot be sliced.",
             "Prune first and quantize afterwards.",
         )
-    elif isinstance(spec, SftSpec | SdftSpec) and spec.method == "full":
+    elif isinstance(spec, TrainSpec) and spec.method == "full":
         yield Problem(
             f"{path}.method",
             f"The weights are packed by {quantized}, and packed weights cannot be trained.",

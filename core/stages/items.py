@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from core.data.example import Example
 from core.errors import UserError
 from core.events import GuardWarning
 from core.stages.context import StageContext
-from core.stages.student import TrainSpec
 
 Item = TypeVar("Item")
 
 
-def demonstrated(spec: TrainSpec, context: StageContext) -> list[Example]:
-    """All examples of the stage's datasets, in the order of the recipe.
+Source = tuple[Example, int]
+"""An example, and which of the stage's datasets it comes from."""
+
+
+def demonstrated(names: Sequence[str], context: StageContext) -> list[Source]:
+    """All examples of the datasets, in their order.
 
     Raises:
         UserError: a dataset has items without a demonstration.
     """
-    examples: list[Example] = []
-    for name in spec.datasets:
+    examples: list[Source] = []
+    for number, name in enumerate(names):
         dataset = context.datasets(name)
         missing = sum(not example.demonstration for example in dataset.examples)
         if missing:
             raise UserError(
                 f"Dataset {name} has no demonstration for {missing} of its {len(dataset)} items, and "
-                f"stage {context.stage} ({spec.kind}) learns from demonstrations.",
+                f"stage {context.stage} learns from demonstrations.",
                 "Train on a dataset with worked answers, or map the column that holds them to "
                 "demonstration.",
             )
-        examples.extend(dataset.examples)
+        examples.extend((example, number) for example in dataset.examples)
     return examples
 
 
 def fitting(
-    examples: list[Example],
+    examples: Sequence[Source],
     context: StageContext,
-    encode: Callable[[Example], Item],
+    encode: Callable[[Example, int], Item],
     fits: Callable[[Item], bool],
 ) -> list[Item]:
     """Encode every example and leave out, with a warning, those that do not fit; nothing is cut.
@@ -47,9 +50,9 @@ def fitting(
         UserError: none is left.
     """
     kept: list[Item] = []
-    for example in examples:
+    for example, dataset in examples:
         context.check_stop()
-        item = encode(example)
+        item = encode(example, dataset)
         if fits(item):
             kept.append(item)
     dropped = len(examples) - len(kept)

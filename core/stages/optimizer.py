@@ -71,6 +71,19 @@ class MasterAdamW:
             parameter.grad = None
             self.masters[name].grad = None
 
+    def weights(self) -> dict[str, Tensor]:
+        """The float32 weights by name; not copies."""
+        return {name: master.detach() for name, master in self.masters.items()}
+
+    @torch.no_grad()
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Give masters and network these weights."""
+        for name, parameter in self.parameters.items():
+            master = self.masters[name]
+            master.copy_(weights[name])
+            if master is not parameter:
+                parameter.copy_(master)
+
     def tensors(self) -> dict[str, Tensor]:
         """Masters, moments and step counts, for a file."""
         found: dict[str, Tensor] = {}
@@ -83,11 +96,8 @@ class MasterAdamW:
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave."""
-        for name, parameter in self.parameters.items():
-            master = self.masters[name]
-            master.copy_(tensors[f"weight.{name}"])
-            if master is not parameter:
-                parameter.copy_(master)
+        self.set_weights({name: tensors[f"weight.{name}"] for name in self.parameters})
+        for name, master in self.masters.items():
             if f"step.{name}" in tensors:
                 self.adam.state[master] = {
                     "step": tensors[f"step.{name}"].clone(),

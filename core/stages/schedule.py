@@ -23,29 +23,41 @@ class DataOrder:
         per_step: items of one optimizer step; the last step may have fewer.
         total: items to train on altogether, over all epochs.
         seed: of the shuffles.
+        repeats: optimizer steps in a row that take the same items.
     """
 
     items: int
     per_step: int
     total: int
     seed: int
+    repeats: int = 1
 
     @classmethod
     def plan(
-        cls, items: int, per_step: int, *, max_steps: int | None, epochs: float, seed: int
+        cls,
+        items: int,
+        per_step: int,
+        *,
+        max_steps: int | None,
+        epochs: float,
+        seed: int,
+        repeats: int = 1,
     ) -> DataOrder:
         """`max_steps` full steps, or as many items as the epochs have."""
-        total = max_steps * per_step if max_steps else max(1, round(items * epochs))
-        return cls(items, per_step, total, seed)
+        if max_steps:
+            total = math.ceil(max_steps / repeats) * per_step
+        else:
+            total = max(1, round(items * epochs))
+        return cls(items, per_step, total, seed, repeats)
 
     @property
     def steps(self) -> int:
         """Number of optimizer steps."""
-        return math.ceil(self.total / self.per_step)
+        return math.ceil(self.total / self.per_step) * self.repeats
 
     def batch(self, step: int) -> list[int]:
         """Indices of the items of a step, which counts from 0."""
-        first = step * self.per_step
+        first = step // self.repeats * self.per_step
         return [self._item(place) for place in range(first, min(first + self.per_step, self.total))]
 
     def _item(self, place: int) -> int:

@@ -13,14 +13,12 @@ from core.errors import UserError
 from core.lm.adapter import add_lora, count_trainable, plain_model, save_adapter
 from core.lm.checkpoint import Checkpoint, write_manifest
 from core.lm.load import load_model, load_tokenizer
-from core.recipe.stage_specs import SdftSpec, SftSpec
+from core.recipe.training_specs import TrainSpec
 from core.stages.context import StageContext
 from core.stages.weights import has_quantized_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-TrainSpec = SftSpec | SdftSpec
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from core.errors import Diverged, OutOfMemory, StopRequested, UserError
-from core.events import CheckpointSaved, Event, Metrics, Progress
+from core.events import CheckpointSaved, Event, GuardWarning, Metrics, Progress
 from core.lm.checkpoint import Checkpoint
+from core.recipe.training_specs import TrainSpec
+from core.stages.best_weights import BestWeights
 from core.stages.context import StageContext
 from core.stages.optimizer import MasterAdamW
 from core.stages.schedule import DataOrder, learning_rate
-from core.stages.student import Student, TrainSpec, finish
+from core.stages.student import Student, finish
 from core.stages.training_state import (
     STATE_FOLDER,
     RandomState,
@@ -33,7 +35,9 @@ from core.stages.training_state import (
 )
 
 Item = TypeVar("Item")
-ItemIn = TypeVar("ItemIn", contravariant=True)
+
+
+_OBJECTIVE = "objective."  # before the names of the objective's own tensors in a saved state
 
 
 @dataclass(frozen=True)
@@ -53,27 +57,67 @@ class StepReport:
     events: Sequence[Event] = ()
 
 
-class Objective(Protocol[ItemIn]):
+@dataclass(frozen=True)
+class StepItems(Generic[Item]):
+    """The items of one optimizer step that this process works on.
+
+    Attributes:
+        items: these.
+        positions: the place of each among all items of the step.
+        total: how many all processes have together; means are over these.
+    """
+
+    items: Sequence[Item]
+    positions: Sequence[int]
+    total: int
+
+
+class Plan(Protocol[Item]):
+    """Which items each step takes; steps count from 1."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        ...
+
+    def at(self, step: int) -> StepItems[Item]:
+        """The items of a step."""
+        ...
+
+
+class Objective(Protocol[Item]):
     """Turns items into gradients."""
 
     def accumulate(
-        self, step: int, items: Sequence[ItemIn], backward: Callable[[Tensor], None]
+        self, step: int, plan: Plan[Item], backward: Callable[[Tensor], None]
     ) -> StepReport:
         """Call `backward` with the micro-batches' losses, which add up to the loss of the step.
 
         Args:
             step: counts from 1.
-            items: of this optimizer step.
+            plan: the items of this step, and of later ones where they are looked at ahead.
             backward: adds the gradients of a loss.
         """
+        ...
+
+    def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
+        """Told when the weights have changed; `weights` gives the float32 ones by name."""
+        ...
+
+    def held_out_loss(self) -> float | None:
+        """The loss on the items held out, now; None when there are none."""
         ...
 
     def notes(self) -> dict[str, Any]:
         """What a resumed training needs of this objective, as JSON."""
         ...
 
-    def recall(self, notes: Mapping[str, Any]) -> None:
-        """Take over what `notes` gave."""
+    def tensors(self) -> dict[str, Tensor]:
+        """What it needs besides, as tensors by name."""
+        ...
+
+    def recall(self, notes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `notes` and `tensors` gave."""
         ...
 
 
@@ -133,6 +177,7 @@ def train(
         "trained_tokens": loop.tokens,
         "trainable_parameters": student.trainable,
         "items": len(items),
+        **loop.best.facts(),
     }
     made = finish(spec, checkpoint, context, student, {**facts, **trained})
     remove_state(context.folder)
@@ -161,40 +206,56 @@ class _Loop(Generic[Item]):
             max_steps=spec.max_steps,
             epochs=spec.num_train_epochs,
             seed=context.seed,
+            repeats=getattr(spec, "num_iterations", 1),
         )
         self.optimizer = MasterAdamW(student.model, spec.weight_decay)
+        self.best = BestWeights(spec)
         self.step = 0
         self.tokens = 0
         self.saved_step = 0
+        self.looked = -1
         self.random = RandomState.capture()
         self._notes = objective.notes()
 
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.order.steps
+
+    def at(self, step: int) -> StepItems[Item]:
+        """The items of a step; see `Plan`."""
+        indices = self.order.batch(step - 1)
+        items = [self.items[index] for index in indices]
+        return StepItems(items, range(len(items)), len(items))
+
     def run(self) -> None:
-        """Take up a saved state, then all remaining steps."""
+        """Take up a saved state, then all remaining steps; the network ends with the best weights."""
         self._restore()
         started, first = time.perf_counter(), self.step
         self._report_progress(None)
-        if self.step == 0:
-            self._measure()
-        while self.step < self.order.steps:
+        if self.looked < self.step:  # at the start, or where a stop came in between
+            self._look()
+        while self.step < self.steps and not self.best.enough:
             self.context.check_stop()
             self._advance()
             self._report_progress((self.step - first) / (time.perf_counter() - started))
-            self._measure()
+            self._look()
             due = self.spec.save_steps and self.step % self.spec.save_steps == 0
-            if self.context.save_now() or (due and self.step < self.order.steps):
+            if self.context.save_now() or (due and self.step < self.steps):
                 self.save()
+        if self.step < self.steps:
+            self._tell_stopped_early()
+        self.best.put_back(self.optimizer, self.step)
 
     def save(self) -> None:
         """Write the state after the last finished step, unless it is on disk or nothing was trained."""
         if self.step == self.saved_step:
             return
-        size = save_state(
-            self.context.folder,
-            TrainingState(
-                self.step, self.tokens, self.optimizer.tensors(), self.random, self._notes
-            ),
-        )
+        tensors = {**self.optimizer.tensors(), **self.best.tensors()}
+        tensors |= {_OBJECTIVE + name: it for name, it in self.objective.tensors().items()}
+        notes = {"objective": self._notes, "best": self.best.notes(), "looked": self.looked}
+        state = TrainingState(self.step, self.tokens, tensors, self.random, notes)
+        size = save_state(self.context.folder, state)
         self.saved_step = self.step
         self.context.emit(self.saved(size, final=False))
 
@@ -217,16 +278,23 @@ class _Loop(Generic[Item]):
         if state is None:
             return
         self.optimizer.restore(state.tensors)
-        self.objective.recall(state.notes)
+        self.best.recall(state.notes["best"], state.tensors)
+        self.looked = state.notes["looked"]
+        own = {
+            name.removeprefix(_OBJECTIVE): tensor
+            for name, tensor in state.tensors.items()
+            if name.startswith(_OBJECTIVE)
+        }
+        self.objective.recall(state.notes["objective"], own)
         state.random.restore()
         self.step = self.saved_step = state.step
-        self.tokens, self.random, self._notes = state.tokens, state.random, dict(state.notes)
+        self.tokens, self.random = state.tokens, state.random
+        self._notes = dict(state.notes["objective"])
 
     def _advance(self) -> None:
         started = time.perf_counter()
         self.optimizer.zero_grad()
-        batch = [self.items[index] for index in self.order.batch(self.step)]
-        report = self.objective.accumulate(self.step + 1, batch, self._backward)
+        report = self.objective.accumulate(self.step + 1, self, self._backward)
         norm = self.optimizer.clip(self.spec.max_grad_norm)
         if not (math.isfinite(report.loss) and math.isfinite(norm)):
             raise Diverged(
@@ -234,12 +302,11 @@ class _Loop(Generic[Item]):
                 f"the gradient norm {norm:g}.",
                 "Lower learning_rate or max_grad_norm; on a GPU, choose bfloat16 or float32 as dtype.",
             )
-        rate = learning_rate(
-            self.step, self.order.steps, self.spec.learning_rate, self.spec.warmup_ratio
-        )
+        rate = learning_rate(self.step, self.steps, self.spec.learning_rate, self.spec.warmup_ratio)
         if report.tokens:
             self.optimizer.step(rate)
         self.step += 1
+        self.objective.updated(self.step, self.optimizer.weights)
         self.tokens += report.tokens
         self.random, self._notes = RandomState.capture(), self.objective.notes()
         seconds = time.perf_counter() - started
@@ -260,18 +327,59 @@ class _Loop(Generic[Item]):
     def _backward(self, loss: Tensor) -> None:
         (loss * self.optimizer.loss_scale).backward()  # type: ignore[no-untyped-call]
 
+    def _look(self) -> None:
+        """Everything that is measured between two steps."""
+        self._measure()
+        self._look_at_held_out()
+        self.looked = self.step
+
     def _measure(self) -> None:
         if self.context.measure is not None:
             self.context.measure(self.student.model, self.student.tokenizer, self.step)
+
+    def _look_at_held_out(self) -> None:
+        """Measure the loss on the held-out items when it is due, and remember the best weights."""
+        every = self.spec.eval_steps
+        if not every or (self.step % every and self.step < self.steps):
+            return
+        loss = self.objective.held_out_loss()
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"After step {self.step} of stage {self.context.stage} the held-out loss is {loss:g}.",
+                "Lower learning_rate or max_grad_norm; on a GPU, choose bfloat16 or float32 as dtype.",
+            )
+        self.best.observe(loss, self.step, self.optimizer)
+        self.context.emit(
+            Metrics(
+                stage=self.context.stage,
+                step=self.step,
+                values={"held_out_loss": loss},
+                tokens=self.tokens,
+            )
+        )
+
+    def _tell_stopped_early(self) -> None:
+        values = {
+            "best_step": float(self.best.step),
+            "held_out_loss": self.best.loss,
+            "measurements": float(self.best.in_vain),
+        }
+        self.context.emit(
+            GuardWarning(
+                stage=self.context.stage, code="stopped_early", step=self.step, values=values
+            )
+        )
 
     def _report_progress(self, rate: float | None) -> None:
         self.context.emit(
             Progress(
                 stage=self.context.stage,
                 done=self.step,
-                total=self.order.steps,
+                total=self.steps,
                 unit="step",
                 rate=rate,
-                eta=(self.order.steps - self.step) / rate if rate else None,
+                eta=(self.steps - self.step) / rate if rate else None,
             )
         )

@@ -10,7 +10,8 @@ from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.types import FieldView
 from core.recipe.files import parse_text
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import STAGE_SPECS, SdftSpec
+from core.recipe.stage_specs import STAGE_SPECS
+from core.recipe.training_specs import SdftSpec
 
 TEXT = """\
 # a comment that stays

@@ -19,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from core.distill.divergence import forward_kl
+from core.distill.divergence import divergence
 from core.distill.head import Head
+from core.distill.measure import Measure
+from core.distill.taught import TaughtStates
 
 REPEATS = 3
 MIB = 2**20
@@ -62,8 +64,13 @@ def measure(way: str, settings: dict[str, Any]) -> dict[str, float]:
         if way == "dense":
             loss = dense(student, heads[0], teacher, heads[1])
         else:
-            loss = forward_kl(
-                student, heads[0], teacher, heads[1], weights, chunk_tokens=settings["chunk"]
+            loss = divergence(
+                student,
+                heads[0],
+                TaughtStates(teacher, heads[1]),
+                weights,
+                Measure(),
+                chunk_tokens=settings["chunk"],
             ).loss
         loss.backward()
         if device != "cpu":

@@ -17,7 +17,8 @@ from core.events import CheckpointSaved, CompletionSampled, Metrics
 from core.lm.checkpoint import Checkpoint, read_manifest
 from core.lm.device import Compute, choose
 from core.lm.load import load_model
-from core.recipe.stage_specs import QuantizeSpec, SdftSpec
+from core.recipe.stage_specs import QuantizeSpec
+from core.recipe.training_specs import SdftSpec
 from core.stages import quantize, sdft
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32

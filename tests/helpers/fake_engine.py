@@ -32,7 +32,8 @@ from core.lm.checkpoint import Checkpoint, folder_of, identity_of, write_manifes
 from core.lm.device import Compute
 from core.recipe.sources import DatasetSource, ModelSource
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import CkaSpec, EvaluateSpec, SdftSpec, SftSpec, StageSpec
+from core.recipe.stage_specs import CkaSpec, EvaluateSpec, StageSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 from core.stages.context import StageContext
 
 CORRECT = {"base": 8, "quantize": 4, "sdft": 7, "sft": 6, "prune": 2}
@@ -133,7 +134,7 @@ class Fakes:
             raise
         words = f"{text_of(parent)} > {spec.kind} {done}"
         if isinstance(spec, SdftSpec):
-            words += f" by [{text_of(context.checkpoint_of(spec.teacher))}]"
+            words += f" by [{text_of(context.checkpoint_of(spec.teachers[0]))}]"
         return self._finish(spec, parent, context, words)
 
     def evaluate(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.data.example import Dataset, Example, Message
+from core.stages.training import StepItems
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CITIES, tiny_base
 
@@ -46,3 +49,15 @@ def weights(folder: Path) -> dict[str, bytes]:
     found = sorted(folder.glob("*.safetensors"))
     assert found
     return {file.name: file.read_bytes() for file in found}
+
+
+@dataclass(frozen=True)
+class FixedPlan:
+    """A plan whose every step takes the same items."""
+
+    items: Sequence[Any]
+    steps: int = 1
+
+    def at(self, step: int) -> StepItems[Any]:
+        """All items."""
+        return StepItems(self.items, range(len(self.items)), len(self.items))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from core.distill.divergence import Divergence, forward_kl, token_weights
+from core.distill.divergence import Divergence, divergence, token_weights
 from core.distill.head import Head
+from core.distill.measure import Measure
+from core.distill.taught import TaughtStates
 
 VOCABULARY, HIDDEN, TEACHER_HIDDEN = 41, 8, 6
+
+
+def forward_kl(
+    student: Tensor,
+    student_head: Head,
+    teacher: Tensor,
+    teacher_head: Head,
+    weights: Tensor,
+    **settings: Any,
+) -> Divergence:
+    """The default measure against one network."""
+    taught = TaughtStates(teacher, teacher_head)
+    return divergence(student, student_head, taught, weights, Measure(), **settings)
 
 
 def draw(*shape: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Tensor:

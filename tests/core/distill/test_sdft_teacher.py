@@ -68,7 +68,9 @@ def adapter_over(place: Stand, parent: str) -> Checkpoint:
 
 
 def check(teacher: Teacher, expected: Tensor, batch: Batch = BATCH) -> None:
-    torch.testing.assert_close(teacher.states(batch).clone(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        teacher.taught(batch).hidden.view_as(expected).clone(), expected, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_that_an_nf4_student_with_the_base_as_teacher_never_switches_its_adapter_off(
@@ -82,7 +84,7 @@ def test_that_an_nf4_student_with_the_base_as_teacher_never_switches_its_adapter
 
     teacher = open_teacher(base, packed, student, CPU32)  # type: ignore[arg-type]
 
-    assert not teacher.shared
+    assert teacher.network == "own"
     check(teacher, theta)
 
 
@@ -93,7 +95,7 @@ def test_that_an_nf4_student_may_be_its_own_degraded_teacher(tmp_path: Path) -> 
 
     teacher = open_teacher(packed, packed, student, CPU32)  # type: ignore[arg-type]
 
-    assert teacher.shared
+    assert teacher.network == "parent"
     check(teacher, states(load_model(packed, CPU32)))
 
 
@@ -108,7 +110,8 @@ def test_that_sharing_leaves_the_student_as_it_was(tmp_path: Path) -> None:
     check(teacher, states(load_model(base, CPU32)))
 
     assert torch.equal(states(student), before)
-    assert not torch.allclose(before, teacher.states(BATCH), atol=0.01)
+    taught = teacher.taught(BATCH).hidden.view_as(before)
+    assert not torch.allclose(before, taught, atol=0.01)
     assert flags == {
         name: parameter.requires_grad for name, parameter in student.named_parameters()
     }
@@ -124,10 +127,10 @@ def test_that_a_parent_that_is_an_adapter_stays_on_when_it_teaches(tmp_path: Pat
 
     teacher = open_teacher(first, first, student, CPU32)  # type: ignore[arg-type]
 
-    assert teacher.shared
+    assert teacher.network == "parent"
     check(teacher, expected)
     other = open_teacher(place.checkpoints["base"], first, student, CPU32)  # type: ignore[arg-type]
-    assert not other.shared
+    assert other.network == "own"
 
 
 def test_that_full_training_never_shares(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_that_full_training_never_shares(tmp_path: Path) -> None:
         for parameter in student.parameters():
             parameter += 0.1
 
-    assert not teacher.shared
+    assert teacher.network == "own"
     check(teacher, expected)
 
 
@@ -149,6 +152,7 @@ def test_that_the_teacher_gives_states_without_a_graph(tmp_path: Path) -> None:
     student = student_of(base)
 
     for checkpoint, parent in ((base, base), (base, replace(base, identity="other"))):
-        found = open_teacher(checkpoint, parent, student, CPU32).states(BATCH)  # type: ignore[arg-type]
+        teacher = open_teacher(checkpoint, parent, student, CPU32)  # type: ignore[arg-type]
+        found = teacher.taught(BATCH).hidden
         assert not found.requires_grad
         assert found.is_inference()

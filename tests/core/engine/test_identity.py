@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from core.engine.identity import inputs_of, seed_of, stage_identity
-from core.recipe.stage_specs import PruneSpec, QuantizeSpec, SdftSpec, SftSpec
+from core.recipe.stage_specs import PruneSpec, QuantizeSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 
 
 def identity(parent: str = "p", teacher_is: str = "t", data: str = "d", **fields: Any) -> str:
     spec = SdftSpec.model_validate({"id": "back", "dataset": "science", **fields})
     inputs = inputs_of(
-        spec, seed=seed_of(spec, 42), dtype="float32", datasets=[data], teacher=teacher_is
+        spec, seed=seed_of(spec, 42), dtype="float32", datasets=[data], teachers=[teacher_is]
     )
     return stage_identity(parent, spec, inputs)
 

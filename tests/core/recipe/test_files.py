@@ -11,14 +11,8 @@ from core.errors import UserError
 from core.recipe.files import apply_overrides, dump, load, parse_text, resolve_paths
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
-from core.recipe.stage_specs import (
-    CkaSpec,
-    EvaluateSpec,
-    PruneSpec,
-    QuantizeSpec,
-    SdftSpec,
-    SftSpec,
-)
+from core.recipe.stage_specs import CkaSpec, EvaluateSpec, PruneSpec, QuantizeSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 from core.recipe.validate import check, parse
 
 RECIPES = Path(__file__).parents[3] / "resources" / "recipes"

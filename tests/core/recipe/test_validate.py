@@ -103,7 +103,7 @@ def test_that_something_else_than_a_mapping_is_no_recipe() -> None:
 @pytest.mark.parametrize(
     ("data", "path", "message", "hint"),
     [
-        (raw(NF4, {**sdft(), "id": "nf4"}), "stages.1.id", "Stage 1 is called nf4", "own"),
+        (raw(NF4, {**sdft(), "id": "nf4"}), "stages.1.id", "taken by stage 1", "another id"),
         (raw({**NF4, "id": "base"}), "stages.0.id", "taken by the base", "another id"),
         (
             raw(sdft(**{"from": "later"}), {**NF4, "id": "later"}),

@@ -18,7 +18,8 @@ from core.events import CkaMeasured, ItemsEvaluated, Metrics, TaskEvaluated
 from core.lm.load import load_model, load_tokenizer
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
-from core.recipe.stage_specs import CkaSpec, EvaluateSpec, SdftSpec
+from core.recipe.stage_specs import CkaSpec, EvaluateSpec
+from core.recipe.training_specs import SdftSpec
 from core.stages import cka, evaluate, sdft
 from core.stages import live as module
 from core.stages.live import Live, live

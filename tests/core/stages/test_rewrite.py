@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import UserError
 from core.events import GuardWarning, Metrics, Progress
-from core.recipe.stage_specs import SftSpec
+from core.recipe.training_specs import SftSpec
 from core.stages import sft
 from core.stages.rewrite import rewritten
 from tests.helpers.contexts import Stand
@@ -36,18 +36,20 @@ def place(folder: Path) -> Stand:
 def test_that_foreign_demonstrations_become_the_models_own(tmp_path: Path) -> None:
     stand = place(tmp_path)
     foreign = list(stand.datasets["science"].examples)
-    found = rewritten(foreign, stand.checkpoints["base"], SPEC, stand.context("offline"))
+    sources = [(example, 0) for example in foreign]
+    found = rewritten(sources, stand.checkpoints["base"], SPEC, stand.context("offline"))
     own = demo("science", "new-own", "train", 20).examples
-    assert [it.demonstration for it in found] == [it.demonstration for it in own]
-    assert [it.messages for it in found] == [it.messages for it in foreign]
+    assert [it.demonstration for it, _ in found] == [it.demonstration for it in own]
+    assert [it.messages for it, _ in found] == [it.messages for it in foreign]
     assert [(it.done, it.total) for it in stand.of(Progress)] == [(16, 20), (20, 20)]
 
 
 def test_that_answers_that_never_end_are_left_out_with_a_warning(tmp_path: Path) -> None:
     stand = place(tmp_path)
     short = SPEC.model_copy(update={"max_completion_length": 24})
-    tools = list(demo("tooluse", "known-foreign", "train", 6).examples)  # longer answers
-    science = list(stand.datasets["science"].examples)[:4]
+    longer = demo("tooluse", "known-foreign", "train", 6).examples
+    tools = [(example, 1) for example in longer]
+    science = [(example, 0) for example in stand.datasets["science"].examples[:4]]
     found = rewritten(science + tools, stand.checkpoints["base"], short, stand.context("offline"))
     assert 0 < len(found) < 10
     (warning,) = stand.of(GuardWarning)

@@ -15,19 +15,20 @@ from torch import nn
 from core.data.example import Dataset
 from core.distill.head import hidden_states
 from core.distill.rollout import Rollout
-from core.distill.teacher import open_teacher
 from core.errors import StopRequested, UserError
 from core.events import CompletionSampled, GuardWarning, Metrics
 from core.lm.checkpoint import Checkpoint, write_manifest
 from core.lm.generate import Generated
 from core.lm.load import load_model
-from core.recipe.stage_specs import SdftSpec
-from core.stages import sdft
-from core.stages.sdft import SelfDistillation, Shown
+from core.recipe.training_specs import SdftSpec
+from core.stages import sdft, teachers
+from core.stages.distilling import Completion, Scores, Shown
+from core.stages.sdft import SelfDistillation
 from core.stages.student import Student, prepare
+from core.stages.teachers import Teachers
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32
-from tests.helpers.training import stand, stop_at_look, weather, weights
+from tests.helpers.training import FixedPlan, stand, stop_at_look, weather, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -91,12 +92,15 @@ def objective(
         if "lora_B" in name:
             with torch.no_grad():
                 parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    parent = place.checkpoints[source]
-    teacher = open_teacher(
-        place.checkpoints[settings.teacher], parent, student.model, context.compute
-    )
-    monkeypatch.setattr(Rollout, "sample", lambda *args: list(answers))
-    return student, SelfDistillation(settings, student, teacher, context)
+    monkeypatch.setattr(Rollout, "sample", lambda *args, **more: list(answers))
+    teaching = Teachers(settings, place.checkpoints[source], student, context)
+    return student, SelfDistillation(settings, student, teaching, [], context)
+
+
+def score(sut: SelfDistillation, items: Sequence[Shown], answers: Sequence[Generated]) -> Scores:
+    pairs = zip(items, answers, strict=True)
+    completions = [Completion(item, answer.ids, answer.ended) for item, answer in pairs]
+    return sut.distiller.score(completions, len(completions), lambda loss: None)
 
 
 ITEMS = [
@@ -138,7 +142,7 @@ def test_that_a_step_equals_the_dense_loss_and_gradient(
     student, sut = objective(place, settings, ANSWERS, monkeypatch, source)
     trained = {n: p for n, p in student.model.named_parameters() if p.requires_grad}
 
-    report = sut.accumulate(1, ITEMS, lambda loss: loss.backward())
+    report = sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())
     got = {name: parameter.grad.clone() for name, parameter in trained.items()}  # type: ignore[union-attr]
     assert student.model.training
 
@@ -161,14 +165,10 @@ def test_that_a_sample_alone_equals_the_same_sample_in_a_batch(
     place = stand(tmp_path)
     degraded(place)
     settings = spec(per_device_train_batch_size=3)
-    together = objective(place, settings, ANSWERS, monkeypatch)[1]._score(
-        ITEMS, ANSWERS, lambda loss: None
-    )
+    together = score(objective(place, settings, ANSWERS, monkeypatch)[1], ITEMS, ANSWERS)
     for index in range(3):
         item, answer = ITEMS[index : index + 1], ANSWERS[index : index + 1]
-        alone = objective(place, settings, answer, monkeypatch)[1]._score(
-            item, answer, lambda loss: None
-        )
+        alone = score(objective(place, settings, answer, monkeypatch)[1], item, answer)
         assert alone.kl[0] == pytest.approx(together.kl[index], abs=1e-4, nan_ok=True)
 
 
@@ -177,7 +177,7 @@ def test_that_skipped_tokens_carry_no_loss(tmp_path: Path, monkeypatch: pytest.M
     degraded(place)
     sut = objective(place, spec(), ANSWERS, monkeypatch)[1]
 
-    scores = sut._score(ITEMS, ANSWERS, lambda loss: None)
+    scores = score(sut, ITEMS, ANSWERS)
 
     for row, answer in zip(scores.kl, ANSWERS, strict=True):
         assert len(row) == len(answer.ids)
@@ -193,7 +193,7 @@ def test_that_answers_without_counted_tokens_warn_and_move_nothing(
     monkeypatch.setattr(
         Rollout,
         "sample",
-        lambda self, model, prompts, *rest: [Generated([7, 2], True)] * len(prompts),
+        lambda self, model, prompts, *rest, **more: [Generated([7, 2], True)] * len(prompts),
     )
 
     made = train(place, "degraded", max_steps=1, weight_decay=0.1)
@@ -219,7 +219,7 @@ def test_that_the_student_learns_what_the_teacher_predicts(
     place = stand(tmp_path, count=2)
     degraded(place)
     base_before = weights(tmp_path / "checkpoints" / "tiny")
-    monkeypatch.setattr(Rollout, "sample", lambda *args: ANSWERS[:2])
+    monkeypatch.setattr(Rollout, "sample", lambda *args, **more: ANSWERS[:2])
 
     made = train(
         place,
@@ -232,8 +232,9 @@ def test_that_the_student_learns_what_the_teacher_predicts(
 
     kl = [event.values["kl"] for event in place.of(Metrics)]
     assert kl[-1] < 0.5 * kl[0]
-    assert made.facts["teacher_identity"] == place.checkpoints["base"].identity
-    assert made.facts["teacher_shares_network"] is False
+    (teacher,) = made.facts["teachers"]
+    assert teacher["identity"] == place.checkpoints["base"].identity
+    assert teacher["network"] == "own"
     assert made.facts["trained_steps"] == 15
     assert made.storage == ("adapter" if method == "lora" else "full")
     assert weights(tmp_path / "checkpoints" / "tiny") == base_before
@@ -340,7 +341,7 @@ def test_that_the_cut_into_micro_batches_changes_no_gradient(
     for size in (1, 2, 3):
         settings = spec(per_device_train_batch_size=size)
         student, sut = objective(place, settings, ANSWERS, monkeypatch)
-        report = sut.accumulate(1, ITEMS, lambda loss: loss.backward())
+        report = sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())
         gradients = [p.grad for p in student.model.parameters() if p.grad is not None]
         found.append((report.loss, gradients))
     for loss, gradients in found[1:]:
@@ -387,14 +388,14 @@ def test_that_a_teacher_with_other_tokens_is_refused(
 ) -> None:
     place = stand(tmp_path)
     degraded(place)
-    real: Callable[..., Any] = sdft.load_tokenizer
+    real: Callable[..., Any] = teachers.load_tokenizer
 
     def other(checkpoint: Checkpoint) -> Any:
         tokenizer = real(checkpoint)
         tokenizer.add_tokens(["<new>"])
         return tokenizer
 
-    monkeypatch.setattr(sdft, "load_tokenizer", other)
+    monkeypatch.setattr(teachers, "load_tokenizer", other)
 
     with pytest.raises(UserError, match="number their tokens differently"):
         train(place, "degraded")

@@ -14,7 +14,7 @@ from core.data.example import Dataset
 from core.errors import UserError
 from core.events import GuardWarning, Metrics
 from core.lm.load import load_model, load_tokenizer
-from core.recipe.stage_specs import SftSpec
+from core.recipe.training_specs import SftSpec
 from core.stages import sft
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32

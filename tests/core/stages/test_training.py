@@ -17,10 +17,10 @@ from torch import Tensor
 from core.errors import Diverged, OutOfMemory, StopRequested, UserError
 from core.events import CheckpointSaved, Metrics, Progress
 from core.lm.checkpoint import read_manifest
-from core.recipe.stage_specs import SftSpec
+from core.recipe.training_specs import SftSpec
 from core.stages.context import StageContext
 from core.stages.student import prepare
-from core.stages.training import StepReport, train
+from core.stages.training import Plan, StepReport, train
 from core.stages.training_state import load_state, saved_step
 from tests.helpers.contexts import Stand
 from tests.helpers.training import stand, stop_at_look, weights
@@ -52,9 +52,13 @@ class Pull:
     factor: float = 1.0
     remembered: int = 0
 
+    held_out: Sequence[float] = ()
+    trace: Tensor | None = None
+
     def accumulate(
-        self, step: int, items: Sequence[int], backward: Callable[[Tensor], None]
+        self, step: int, plan: Plan[int], backward: Callable[[Tensor], None]
     ) -> StepReport:
+        items = plan.at(step).items
         self.seen.append(list(items))
         total = 0.0
         for _ in items:
@@ -75,8 +79,17 @@ class Pull:
     def notes(self) -> dict[str, Any]:
         return {"remembered": self.remembered}
 
-    def recall(self, notes: Mapping[str, Any]) -> None:
-        self.remembered = notes["remembered"]
+    def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
+        self.trace = next(iter(weights().values())).flatten()[:3] * step
+
+    def held_out_loss(self) -> float | None:
+        return self.held_out[len(self.seen)] if self.held_out else None
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {} if self.trace is None else {"trace": self.trace}
+
+    def recall(self, notes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        self.remembered, self.trace = notes["remembered"], tensors["trace"]
 
 
 def run(
