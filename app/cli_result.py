@@ -27,8 +27,9 @@ class Result:
         metrics: stage id -> task -> accuracy (0-1), counts, interval, protocol.
         cka: stage id -> mean CKA against the reference over the layers where it is defined.
         recovered_fractions: stage id -> task -> recovered fraction, None where nothing was lost.
-        recovered_fraction: mean of the last stage recovered by SDFT, over the tasks that lost more than 5
-            points, each capped at 1; `recovered_fraction_sft` that of the last one recovered by SFT.
+        mean_recovered_fractions: of each stage the mean over the tasks that lost more than 5 points, each
+            capped at 1.
+        recovered_fraction: that of the last stage recovered by SDFT; `recovered_fraction_sft` by SFT.
         seconds: of the last session.
         table: the same accuracies as people read them.
     """
@@ -39,6 +40,7 @@ class Result:
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     cka: dict[str, float] = field(default_factory=dict)
     recovered_fractions: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    mean_recovered_fractions: dict[str, float | None] = field(default_factory=dict)
     recovered_fraction: float | None = None
     recovered_fraction_sft: float | None = None
     seconds: float = 0.0
@@ -52,6 +54,7 @@ class Result:
             "metrics": self.metrics,
             "cka": self.cka,
             "recovered_fractions": self.recovered_fractions,
+            "mean_recovered_fractions": self.mean_recovered_fractions,
             "recovered_fraction": self.recovered_fraction,
             "recovered_fraction_sft": self.recovered_fraction_sft,
             "seconds": round(self.seconds, 3),
@@ -76,13 +79,7 @@ def result_of(store: Store, uid: str) -> Result:
     if row.status == "done":
         result.failure = None
     result.table = view.score_table()
-    result.recovered_fraction = _mean_fraction(view, result, "sdft")
-    result.recovered_fraction_sft = _mean_fraction(view, result, "sft")
-    return result
-
-
-def _mean_fraction(view: RunViewModel, result: Result, kind: str) -> float | None:
-    steps = steps_of(view.planned())
+    steps = [it for it in steps_of(view.planned()) if it.makes_checkpoint]
     accuracies = {
         stage: {
             task: recovery.Accuracy(score["accuracy"], score["protocol"])
@@ -90,8 +87,14 @@ def _mean_fraction(view: RunViewModel, result: Result, kind: str) -> float | Non
         }
         for stage, scores in result.metrics.items()
     }
-    stages = [it.id for it in steps if it.kind == kind and it.role == "recovered"]
-    return recovery.mean_fraction(steps, accuracies, stages[-1]) if stages else None
+    for step in (it for it in steps if it.role == "recovered"):
+        mean = recovery.mean_fraction(steps, accuracies, step.id)
+        result.mean_recovered_fractions[step.id] = mean
+        if step.kind == "sdft":
+            result.recovered_fraction = mean
+        elif step.kind == "sft":
+            result.recovered_fraction_sft = mean
+    return result
 
 
 def _take(result: Result, event: object) -> None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
+import math
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -34,12 +35,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "resources" / "recipes"
 SAMPLE = ROOT / "resources" / "sample" / "rekindle.sqlite3.xz"
 README = ROOT / "README.md"
+CARD = ROOT / "resources" / "models" / "rekindle-1m" / "README.md"
 SEEDS = {
     "quickstart": range(10),
     "sft_or_sdft": range(3),
     "forgetting": range(3),
+    "two_stage": range(3),
     "nf4": range(3),
 }
+READ = ("quickstart", "sft_or_sdft", "forgetting", "nf4")
+"""Recipes whose checkpoints are compared in every reading of CKA."""
 SHOWN_SEEDS = range(3)
 """Seeds whose runs are in the sample project."""
 READINGS = (
@@ -152,25 +157,70 @@ def quickstart(found: Sequence[Result]) -> Iterator[str]:
     yield f"A run took {min(seconds):.0f} to {max(seconds):.0f} s on two cores that had other work, too."
 
 
+def forgetting(found: Sequence[Result]) -> Iterator[str]:
+    """Accuracies, and the recovered fraction of each recovery."""
+    yield from accuracy_table(found)
+    yield ""
+    for stage in found[0]["recovered_fractions"]:
+        values = [it["mean_recovered_fractions"][stage] for it in found]
+        yield (
+            f"Recovered fraction, {stage}: {fmean(values):.2f} on average over {len(values)} seeds, "
+            f"{min(values):.2f} to {max(values):.2f}."
+        )
+
+
 def readings(found: Sequence[Result]) -> Iterator[str]:
-    """Mean CKA to the expert by reading, and how it moved from the forgetful model to each recovery."""
-    subjects = list(dict.fromkeys(it["subject"] for it in found[0]["cka_measured"]))
-    yield "| CKA to the expert | " + " | ".join(subjects) + " |"
+    """Mean CKA to the reference by reading, and how it moved from the first checkpoint to each later one."""
+    subjects = _subjects(found)
+    yield f"| CKA to {_reference(found)} | " + " | ".join(subjects) + " |"
     yield "|---|" + "---|" * len(subjects)
+    for name, variant, key in _keys():
+        means = [fmean(_defined(_by_layer(found, f"{it}_{key}"))) for it in subjects]
+        cells = [f"{means[0]:.3f}"]
+        cells += [f"{it:.3f} ({_moved(it - means[0])})" for it in means[1:]]
+        yield f"| {name}, {variant} | " + " | ".join(cells) + " |"
+
+
+def layers(found: Sequence[Result]) -> Iterator[str]:
+    """CKA to the reference, layer by layer, in every reading: mean over the seeds."""
+    names = found[0]["cka_measured"][0]["rows"]
+    yield f"| to {_reference(found)} | | " + " | ".join(it.replace("_", " ") for it in names) + " |"
+    yield "|---|---|" + "---|" * len(names)
+    for name, variant, key in _keys():
+        for subject in _subjects(found):
+            values = _by_layer(found, f"{subject}_{key}")
+            cells = ["-" if math.isnan(it) else f"{it:.3f}" for it in values]
+            yield f"| {name}, {variant} | {subject} | " + " | ".join(cells) + " |"
+
+
+def _keys() -> Iterator[tuple[str, str, str]]:
+    """Name, variant, and how the ids of its stages end, of every reading."""
     for place, (name, _) in enumerate(READINGS):
         for variant in VARIANTS:
-            means = []
-            for subject in subjects:
-                values = [
-                    _mean(it)
-                    for result in found
-                    for it in result["cka_measured"]
-                    if it["stage"] == f"{subject}_{place}_{variant}"
-                ]
-                means.append(fmean(values))
-            cells = [f"{means[0]:.3f}"]
-            cells += [f"{it:.3f} ({_moved(it - means[0])})" for it in means[1:]]
-            yield f"| {name}, {variant} | " + " | ".join(cells) + " |"
+            yield name, variant, f"{place}_{variant}"
+
+
+def _subjects(found: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(it["subject"] for it in found[0]["cka_measured"]))
+
+
+def _reference(found: Sequence[Result]) -> str:
+    return f"the {found[0]['cka_measured'][0]['reference']}"
+
+
+def _by_layer(found: Sequence[Result], stage: str) -> list[float]:
+    """Mean over the results of one measurement's values; NaN where a layer has none."""
+    rows = [
+        [math.nan if it is None else it for it in measured["values"]]
+        for result in found
+        for measured in result["cka_measured"]
+        if measured["stage"] == stage
+    ]
+    return [fmean(column) for column in zip(*rows, strict=True)]
+
+
+def _defined(values: Sequence[float]) -> list[float]:
+    return [it for it in values if not math.isnan(it)]
 
 
 def _moved(change: float) -> str:
@@ -190,31 +240,30 @@ def nf4(found: Sequence[Result]) -> Iterator[str]:
     )
 
 
-def _mean(measured: Mapping[str, Any]) -> float:
-    defined = [it for it in measured["values"] if it is not None and it == it]
-    return fmean(defined)
-
-
 TABLES = {
     "quickstart": quickstart,
     "sft_or_sdft": accuracy_table,
-    "forgetting": accuracy_table,
+    "forgetting": forgetting,
+    "two_stage": accuracy_table,
     "nf4": nf4,
-    "readings": readings,
+    **{f"readings_{name}": readings for name in READ},
 }
+LAYERS = {f"readings_{name}": layers for name in READ}
 
 
-def write_readme(work: Path) -> None:
+def write_tables(
+    file: Path, tables: Mapping[str, Callable[[Sequence[Result]], Iterator[str]]], work: Path
+) -> None:
     """Replace the text between the marks of each table."""
-    text = README.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
+    text = file.read_text(encoding="utf-8")
+    for name, table in tables.items():
         found = results(name, work)
         if found:
             begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
             pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
             body = "\n".join(table(found))
             text = re.sub(pattern, lambda _, b=f"{begin}\n{body}\n{end}": b, text, flags=re.DOTALL)
-    README.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
 
 
 def write_sample(work: Path) -> None:
@@ -249,14 +298,15 @@ def main() -> int:
     given = parser.parse_args()
     work = given.work.absolute()
     if given.write:
-        write_readme(work)
+        write_tables(README, TABLES, work)
+        write_tables(CARD, LAYERS, work)
         write_sample(work)
         return 0
     work.mkdir(parents=True, exist_ok=True)
     for name, seeds in SEEDS.items():
         for seed in seeds if given.only in (None, name) else ():
             run(name, seed, work)
-    for name in SEEDS if given.only in (None, "readings") else ():
+    for name in READ if given.only in (None, "readings") else ():
         for seed in SHOWN_SEEDS:
             run_readings(name, seed, work)
     return 0

@@ -94,7 +94,7 @@ def divergence(
         targets: (N,) the sampled tokens; any valid id where the weight is zero.
         sampled_log_prob: (N,) their log-probability, at this temperature, under the student that sampled
             them. Each token's loss is then multiplied by exp(log_prob - sampled_log_prob), without
-            gradient (methods.md A1).
+            gradient (methods.md A1); NaN where there is nothing to correct.
         is_clip: that factor is cut at this.
 
     Raises:
@@ -132,7 +132,8 @@ def divergence(
                 gradient = _against_full(measure, full[part], student, columns)
             factor = torch.ones_like(student.entropy)
             if sampled_log_prob is not None:
-                drift = columns["log_prob"] - sampled_log_prob[here].to(factor)
+                before = sampled_log_prob[here].to(factor)
+                drift = torch.where(before.isnan(), 0.0, columns["log_prob"] - before)
                 factor = drift.clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO).exp_()
                 factor.clamp_(max=is_clip if is_clip is not None else math.inf)
                 gradient.mul_(factor[:, None])

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised whenever a stage would make other weights from the same settings."""
 
 MANIFEST = "manifest.json"
