@@ -18,7 +18,7 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from app import cli_doctor
+from app import cli_doctor, cli_several
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_result import result_of
 from app.viewmodels import words
@@ -60,6 +60,12 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, noth
 RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or its name.")]
 Detach = Annotated[
     bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
+]
+Several = Annotated[
+    int,
+    typer.Option(
+        "--processes", min=1, metavar="N", help="Share each training step between N processes."
+    ),
 ]
 
 
@@ -107,18 +113,19 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
         ] = None,
         detach: Detach = False,
+        processes: Several = 1,
         json: Json = False,
     ) -> None:
         """Run a recipe and wait for its end. Ctrl-C stops and saves; twice leaves at once."""
         wants_json = json or options.json
         home = Home.default()
         uid = _queue(home, checked(recipe, settings or ()), wants_json)
-        raise typer.Exit(
-            _detach(home, uid, wants_json) if detach else _execute(execute, home, uid, wants_json)
-        )
+        raise typer.Exit(_begin(execute, home, uid, processes, detach=detach, json=wants_json))
 
     @app.command()
-    def resume(name: RunName, detach: Detach = False, json: Json = False) -> None:
+    def resume(
+        name: RunName, detach: Detach = False, processes: Several = 1, json: Json = False
+    ) -> None:
         """Go on with a run that was stopped or interrupted, failed, or was never started."""
         wants_json = json or options.json
         home = Home.default()
@@ -128,11 +135,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
                 raise UserError(
                     f"The run {row.uid} is finished.", "Start its recipe again instead."
                 )
-        raise typer.Exit(
-            _detach(home, row.uid, wants_json)
-            if detach
-            else _execute(execute, home, row.uid, wants_json)
-        )
+        raise typer.Exit(_begin(execute, home, row.uid, processes, detach=detach, json=wants_json))
 
     @app.command()
     def runs(json: Json = False) -> None:
@@ -234,6 +237,17 @@ def _queue(home: Home, recipe: Recipe, json: bool) -> str:
     return uid
 
 
+def _begin(
+    execute: Execute, home: Home, uid: str, processes: int, *, detach: bool, json: bool
+) -> int:
+    """Execute the run here, in a worker of its own, or in several."""
+    if detach:
+        return _detach(home, uid, json, processes)
+    if processes > 1:
+        execute = cli_several.Watch(processes)
+    return _execute(execute, home, uid, json)
+
+
 def _execute(execute: Execute, home: Home, uid: str, json: bool) -> int:
     """Run in this process, show what happens, and give the exit status."""
     display = JsonLines() if json else Display(_console())
@@ -256,8 +270,8 @@ def _execute(execute: Execute, home: Home, uid: str, json: bool) -> int:
     return EXIT.get(status, FAILED)
 
 
-def _detach(home: Home, uid: str, json: bool) -> int:
-    process = spawn.start(uid, home)
+def _detach(home: Home, uid: str, json: bool, processes: int) -> int:
+    process = spawn.start(uid, home, processes)
     process.returncode = 0  # ours no longer: the worker goes on by itself, and nobody waits for it
     if json:
         write_json({"type": "detached", "run": uid, "pid": process.pid})

@@ -18,6 +18,7 @@ import torch
 
 from core.analysis.recovery import recovered_fractions
 from core.data.example import Dataset
+from core.engine.helper import Stage, Work
 from core.engine.identity import inputs_of, seed_of, stage_identity
 from core.engine.lock import exclusive
 from core.engine.resume import Log, Past, add_score
@@ -41,10 +42,8 @@ from core.recipe.spec import Recipe
 from core.recipe.stage_specs import CheckpointSpec, StageSpec
 from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
 from core.stages.context import LiveMeasure, StageContext
+from core.stages.processes import ALONE, Processes
 from core.store.home import Home
-
-Stage = Callable[..., Checkpoint]
-"""`(spec, checkpoint, context) -> Checkpoint`, the spec being that of its kind."""
 
 BaseStage = Callable[
     [ModelSource, Path, Path, Callable[[int, int], None] | None],
@@ -90,6 +89,7 @@ class Runner:
         stop: None, or how a stop was asked for: True to keep, False to discard.
         save_now: True once for each request to save.
         root: folder of relative data paths.
+        processes: this one, which is the main one, and those that train along.
     """
 
     recipe: Recipe
@@ -102,6 +102,7 @@ class Runner:
     stop: Callable[[], bool | None]
     save_now: Callable[[], bool]
     root: Path
+    processes: Processes = ALONE
     _made: dict[str, Checkpoint] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _compute: Compute = field(init=False)
@@ -114,12 +115,15 @@ class Runner:
         """
         began = time.monotonic()
         steps = plan(self.recipe)
-        self._compute = self.parts.compute(self.recipe.device, self.recipe.base.dtype)
         status: StageStatus = "done"
         try:
-            for step in steps:
-                self._check_stop()
-                self._made[step.id] = self._execute(step)
+            with self.processes:
+                device = self.processes.device(self.recipe.device)
+                self._compute = self.parts.compute(device, self.recipe.base.dtype)
+                for step in steps:
+                    self._check_stop()
+                    self._made[step.id] = self._execute(step)
+                self.processes.decide(None)
         except StopRequested:
             status = "stopped"
         return RunFinished(
@@ -196,6 +200,8 @@ class Runner:
             _clear(folder)
             with self._reported(step) as ended:
                 try:
+                    if isinstance(spec, TrainSpec):
+                        self.processes.decide(Work.of(spec, parent, context, self._made))
                     made = self.parts.stages[spec.kind](spec, parent, context)
                 except StopRequested as stop:
                     if not stop.keep:
@@ -270,6 +276,7 @@ class Runner:
             emit=self._emit,
             stop=self.stop,
             save_now=self.save_now,
+            processes=self.processes,
         )
 
     @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.data.load import load
-from core.engine.runner import Parts, Stage
+from core.engine.helper import Stage
+from core.engine.runner import Parts
 from core.lm.device import choose
 from core.stages import base, bootstrap, cka, evaluate, prune, quantize, sdft, sft
 from core.stages.live import live

@@ -1,7 +1,8 @@
 """Executes one run, from the claim to its last event: in a process of its own, or in the caller's.
 
 `python -m core.engine.worker RUN_ID --home PATH` is what `core.engine.spawn` starts; the command line and
-`--in-process` call `execute`. The child's output goes to `worker.log` from before its first import, with
+`--in-process` call `execute`. With `--processes N` a launcher has started N of these; the first is the main
+one, the others follow it (`core.engine.helper`). The child's output goes to `worker.log` from before its first import, with
 faulthandler on, so that a native crash leaves its trace there.
 """
 
@@ -24,20 +25,23 @@ from pathlib import Path
 import psutil
 import torch
 
+from core.data.example import Dataset
 from core.engine.control import Control
 from core.engine.failures import classify
+from core.engine.helper import follow
 from core.engine.liveness import is_live, me
 from core.engine.recorder import Recorder
 from core.engine.resume import PAST_KINDS, rewind
 from core.engine.runner import Parts, Runner
 from core.engine.spawn import ASKED, LOG
 from core.engine.stages import PARTS
-from core.errors import UserError
+from core.errors import BugError, StopRequested, UserError
 from core.events import Event, Heartbeat, RunFinished, RunStarted, RunStatus
 from core.lm.checkpoint import ENGINE_VERSION
 from core.recipe.plan import plan
 from core.recipe.spec import Recipe
 from core.recipe.validate import check, check_files, parse
+from core.stages.processes import ALONE, join
 from core.store.home import Home
 from core.store.rows import RunRow
 from core.store.store import Store
@@ -55,6 +59,7 @@ def execute(
     *,
     on_event: Callable[[Event], None] | None = None,
     parts: Parts = PARTS,
+    processes: int = 1,
 ) -> RunStatus:
     """Execute a queued run, or what is left of one that stopped, failed or was interrupted.
 
@@ -65,6 +70,7 @@ def execute(
         home: where everything lies.
         on_event: told each event at once, in this thread.
         parts: stages and what they need.
+        processes: how many the launcher has started; this is the main one.
 
     Returns:
         how the session ended. A failure of the run is a status, told in its last event.
@@ -86,7 +92,7 @@ def execute(
                 lambda events: store.record(uid, events), _heartbeat, on_event=on_event
             ) as recorder,
         ):
-            finished = _session(uid, home, store, session, control, recorder, parts)
+            finished = _session(uid, home, store, session, control, recorder, parts, processes)
             recorder.emit(finished)
         control.clear()
     return finished.status
@@ -99,13 +105,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, required=True, help="folder of database and checkpoints"
     )
+    parser.add_argument("--processes", type=int, default=1, help="how many a launcher has started")
     arguments = parser.parse_args(argv)
+    home = Home(arguments.home)
     try:
-        status = execute(arguments.uid, Home(arguments.home))
+        if arguments.processes > 1 and int(os.environ["RANK"]) > 0:
+            help_along(arguments.uid, home)
+            return 0
+        status = execute(arguments.uid, home, processes=arguments.processes)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_REFUSED
     return 0 if status in ("done", "stopped") else 1
+
+
+def help_along(uid: str, home: Home, parts: Parts = PARTS) -> None:
+    """Train along with the main process of a run until that has no more to do, or has failed."""
+    with Store.open(home.database, read_only=True) as store:
+        recipe = _recipe(store.run(uid).recipe_json)
+    with (
+        contextlib.suppress(UserError, StopRequested, BugError),  # the main process has been told
+        _signals(Control(home.run(uid), 0.0)),  # and decides what to do about a signal
+        join(recipe.device) as processes,
+    ):
+        compute = parts.compute(processes.device(recipe.device), recipe.base.dtype)
+
+        def dataset(name: str) -> Dataset:
+            return parts.dataset(name, recipe.datasets[name], Path.cwd())
+
+        follow(recipe, parts.stages, dataset, compute, processes)
 
 
 def _claim(store: Store, row: RunRow) -> int:
@@ -129,6 +157,7 @@ def _session(
     control: Control,
     recorder: Recorder,
     parts: Parts,
+    processes: int,
 ) -> RunFinished:
     """Run the stages; whatever they fail with becomes the last event."""
     began = time.monotonic()
@@ -155,6 +184,7 @@ def _session(
             stop=control.stop,
             save_now=control.save_now,
             root=Path.cwd(),
+            processes=join(recipe.device) if processes > 1 else ALONE,
         )
         return runner.run()
     except Exception as error:  # noqa: BLE001 - the top level of the worker

@@ -25,7 +25,7 @@ from core.lm.generate import end_ids
 from core.lm.mode import evaluating
 from core.recipe.training_specs import BootstrapSpec
 from core.stages.context import StageContext
-from core.stages.distilling import Completion, Distiller, Shown
+from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
 from core.stages.items import demonstrated, fitting, within
 from core.stages.progress import Counter
@@ -65,7 +65,9 @@ def run(spec: BootstrapSpec, checkpoint: Checkpoint, context: StageContext) -> C
 
     items = fitting(examples, context, encode, fits)
     if spec.completions == "teacher":
-        items = _answered(items, spec, student, teacher, context)
+        if context.processes.is_main:
+            items = _answered(items, spec, student, teacher, context)
+        items = context.processes.decide(items)
     kept, kept_out = held_out(items, spec, context.seed)
     facts: dict[str, Any] = {
         "teachers": [
@@ -134,20 +136,21 @@ class Bootstrap:
         kept_out: Sequence[Completion],
         context: StageContext,
     ) -> None:
-        self._student, self._teacher, self._kept_out = student, teacher, kept_out
+        self._spec, self._student = spec, student
+        self._teacher, self._kept_out = teacher, kept_out
         self._distiller = Distiller(spec, student, self._taught, lambda shown: None, context)
 
     def accumulate(
         self, step: int, plan: Plan[Completion], backward: Callable[[Tensor], None]
-    ) -> StepReport:
-        """Score the tokens of one optimizer step and add the gradients."""
-        items = plan.at(step)
-        scores = self._distiller.score(items.items, items.total, backward)
-        values = scores.means()
-        for silent in ("importance_ratio", "clipped_rate", "covered_mass"):
-            if values.get(silent) in (0.0, 1.0):
-                values.pop(silent)
-        return StepReport(scores.loss, scores.counted, values)
+    ) -> Scores:
+        """Score the tokens of a share of an optimizer step and add the gradients."""
+        share = plan.at(step)
+        return self._distiller.score(share.items, len(share.whole), backward)
+
+    def report(self, step: int, found: Sequence[Scores]) -> StepReport:
+        """Means over all counted tokens of the step."""
+        scores = Scores.joined(found)
+        return StepReport(scores.loss, scores.counted, telling(scores, self._spec, stale=False))
 
     def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
         """Nothing follows the weights."""

@@ -16,6 +16,7 @@ from core.errors import StopRequested
 from core.events import Event
 from core.lm.checkpoint import Checkpoint
 from core.recipe.sources import Task
+from core.stages.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,6 +55,8 @@ class StageContext:
         stop: None, or how a stop was asked for: True to keep, False to discard.
         save_now: True once each time a person asked for a checkpoint.
         measure: live measurement while training; None when the recipe asks for none.
+        processes: those that execute a training stage together. In all but the main one `emit` does
+            nothing, no stop is seen and nothing is measured.
     """
 
     stage: str
@@ -70,6 +73,7 @@ class StageContext:
     stop: Callable[[], bool | None]
     save_now: Callable[[], bool]
     measure: LiveMeasure | None = None
+    processes: Processes = ALONE
 
     def check_stop(self) -> None:
         """Raise StopRequested when a stop was asked for. Cheap: call it once per batch of work."""

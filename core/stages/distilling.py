@@ -306,3 +306,37 @@ class Scores:
             name: total / self.counted for name, total in zip(STATISTICS, self.sums, strict=True)
         }
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of all shares of a step, in the order of their sequences."""
+        whole = cls(0)
+        for part in parts:
+            whole.loss += part.loss
+            whole.counted += part.counted
+            whole.kl += part.kl
+            whole.agreement += part.agreement
+            whole.sums = [a + b for a, b in zip(whole.sums, part.sums, strict=True)]
+            whole.largest_ratio = max(whole.largest_ratio, part.largest_ratio)
+        return whole
+
+
+def telling(scores: Scores, spec: DistillSpecBase, *, stale: bool) -> dict[str, float]:
+    """The means without those that say nothing with these settings.
+
+    Args:
+        scores: of a step.
+        spec: of the stage.
+        stale: whether importance ratios are at work.
+    """
+    found = scores.means()
+    for name, silent in (
+        ("covered_mass", spec.distillation_topk is None),
+        ("clipped_rate", spec.distillation_clip is None),
+        ("importance_ratio", not stale),
+    ):
+        if silent:
+            found.pop(name, None)
+    if "importance_ratio" in found:
+        found["largest_importance_ratio"] = scores.largest_ratio
+    return found

@@ -7,7 +7,7 @@ network. An adapter is float32 already and is its own master.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,15 @@ class MasterAdamW:
         half = any(parameter.dtype == torch.float16 for parameter in model.parameters())
         self.loss_scale = FLOAT16_LOSS_SCALE if half else 1.0
 
-    def clip(self, max_norm: float) -> float:
-        """Bring the collected gradients to the masters, clip them, and return the norm before clipping."""
+    def clip(
+        self, max_norm: float, combine: Callable[[Iterable[Tensor]], None] = lambda masters: None
+    ) -> float:
+        """Bring the collected gradients to the masters, clip them, and return the norm before clipping.
+
+        Args:
+            max_norm: the largest norm that is left.
+            combine: given the masters before their norm is taken, adds what other processes collected.
+        """
         for name, parameter in self.parameters.items():
             master = self.masters[name]
             if master is not parameter and parameter.grad is not None:
@@ -53,6 +60,7 @@ class MasterAdamW:
                 parameter.grad = None
             if self.loss_scale != 1.0 and master.grad is not None:
                 master.grad.div_(self.loss_scale)
+        combine(self.masters.values())
         return float(nn.utils.clip_grad_norm_(self.masters.values(), max_norm))
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ import numpy as np
 from core.data.chat import end_of_turn_id
 from core.distill.rollout import GROWTH, Rollout
 from core.distill.taught import cache_of
+from core.errors import UserError
 from core.lm.adapter import plain_model
 from core.lm.generate import Generated, end_ids
 from core.recipe.training_specs import SdftSpec
@@ -27,13 +28,20 @@ from core.stages.context import StageContext
 from core.stages.distilling import Completion, Distiller, Shown, split
 from core.stages.student import Student
 from core.stages.teachers import Teachers
-from core.stages.training import Plan, StepItems
+from core.stages.training import Plan, Share
 
 _WHO, _WHICH = 1, 2  # streams of random numbers, beside those of the tokens
 
 
 class Rollouts:
-    """Samples for a step, and keeps what later steps use too."""
+    """Samples for a step, and keeps what later steps use too.
+
+    Attributes:
+        corrects: whether completions carry the log-probabilities of the student that sampled them.
+
+    Raises:
+        UserError: several processes are to use completions for several steps.
+    """
 
     def __init__(
         self,
@@ -47,6 +55,12 @@ class Rollouts:
         self._distiller, self._context = distiller, context
         self._rollout = rollout_of(spec, student, context)
         self._length = max(spec.num_iterations, spec.teacher_cache_steps)
+        if self._length > 1 and context.processes.count > 1:
+            raise UserError(
+                f"Stage {context.stage} uses completions for several steps, which one process alone can do.",
+                "Set num_iterations to 1 and teacher_cache_steps to 0, or run it in one process.",
+            )
+        self.corrects = self._length > 1 and spec.distillation_is_clip is not None
         self._start = 0  # first step of the round at hand
         self._sampled: dict[int, list[Completion]] = {}
         self._recalled: dict[int, list[list[Any]]] = {}
@@ -68,7 +82,7 @@ class Rollouts:
             return [replace(it, log_probs=None) for it in completions]
         return completions
 
-    def of(self, items: StepItems[Shown], step: int) -> list[Completion]:
+    def of(self, items: Share[Shown], step: int) -> list[Completion]:
         """Fresh completions of some prompts by the student alone; for looking, at any step."""
         answers = self._rollout.sample(
             self._student.model,
@@ -101,7 +115,7 @@ class Rollouts:
         for step in range(start, end, self._spec.num_iterations):
             self._sampled[step] = self._sample(plan.at(step), step)
 
-    def _sample(self, items: StepItems[Shown], step: int) -> list[Completion]:
+    def _sample(self, items: Share[Shown], step: int) -> list[Completion]:
         """One step's completions, by the student or, for a share of the prompts, by a teacher."""
         if self._spec.lmbda == 1.0:
             by: list[int | None] = [None] * len(items.items)
@@ -111,7 +125,6 @@ class Rollouts:
                 for it, at in zip(items.items, items.positions, strict=True)
             ]
         found: dict[int, list[Completion]] = {}
-        stale = self._length > 1 and self._spec.distillation_is_clip is not None
         for who in dict.fromkeys(by):
             places = [index for index, it in enumerate(by) if it == who]
             some = [items.items[index] for index in places]
@@ -123,7 +136,7 @@ class Rollouts:
                     step,
                     self._context.check_stop,
                     positions=positions,
-                    with_log_probs=stale,
+                    with_log_probs=self.corrects,
                 )
             else:
                 with self._teachers.loaded[who].at_work() as model:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
@@ -27,13 +28,13 @@ from core.lm.checkpoint import Checkpoint
 from core.recipe.training_specs import SdftSpec
 from core.stages.context import StageContext
 from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations
-from core.stages.distilling import Completion, Distiller, Scores, Shown
+from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
 from core.stages.items import demonstrated, fitting, within
 from core.stages.rollouts import Rollouts
 from core.stages.student import Student, prepare
 from core.stages.teachers import Teachers
-from core.stages.training import Plan, StepItems, StepReport, train
+from core.stages.training import Plan, Share, StepReport, train
 from core.stages.training_state import saved_step
 
 HELD_OUT_STEP = 0
@@ -78,9 +79,28 @@ def run(spec: SdftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkp
         "held_out": len(kept_out),
     }
     objective = SelfDistillation(spec, student, teachers, kept_out, context)
-    if len(kept_out) >= SMALLEST_CHECK and saved_step(context.folder) is None:
+    fresh = context.processes.is_main and saved_step(context.folder) is None
+    if fresh and len(kept_out) >= SMALLEST_CHECK:
         facts |= check_demonstrations(kept_out, student, teachers, objective.distiller, context)
     return train(spec, checkpoint, context, student, items, objective, facts)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one process found for its share of a step: scores, and for each completion what is counted of it.
+
+    Attributes:
+        seconds: of sampling.
+        kept: a completion to read, of the share that holds the step's first.
+    """
+
+    scores: Scores
+    lengths: list[int]
+    truncated: list[bool]
+    artefacts: list[bool]
+    by_student: list[bool]
+    seconds: float
+    kept: CompletionSampled | None
 
 
 class SelfDistillation:
@@ -102,43 +122,54 @@ class SelfDistillation:
         self._rollouts = Rollouts(spec, student, teachers, self.distiller, context)
         self._guards = Guards()
 
-    def accumulate(
-        self, step: int, plan: Plan[Shown], backward: Callable[[Tensor], None]
-    ) -> StepReport:
-        """Sample, score and add the gradients of one optimizer step."""
+    def accumulate(self, step: int, plan: Plan[Shown], backward: Callable[[Tensor], None]) -> Found:
+        """Sample, score and add the gradients of a share of one optimizer step."""
         started = time.perf_counter()
         completions = self._rollouts.at(step, plan)
         seconds = time.perf_counter() - started
-        sequences = plan.at(step).total * self._spec.num_generations
+        share = plan.at(step)
+        sequences = len(share.whole) * self._spec.num_generations
         scores = self.distiller.score(completions, sequences, backward)
-        texts = [
-            str(self._student.tokenizer.decode(it.ids, skip_special_tokens=True))
-            for it in completions
-        ]
-        artefacts = [has_artefact(text) for text in texts]
-        truncated = [not it.ended for it in completions]
-        means = scores.means()
-        count = len(completions)
+        due = step == 1 or step % self._spec.logging_completions == 0
+        kept = None
+        if due and share.first == 0 and completions:
+            kept = self._kept(step, completions[0], scores.kl[0], scores.agreement[0])
+        decode = self._student.tokenizer.decode
+        return Found(
+            scores,
+            [len(it.ids) for it in completions],
+            [not it.ended for it in completions],
+            [has_artefact(str(decode(it.ids, skip_special_tokens=True))) for it in completions],
+            [it.by_student for it in completions],
+            seconds,
+            kept,
+        )
+
+    def report(self, step: int, found: Sequence[Found]) -> StepReport:
+        """Means over the whole step, and what there is to show or to warn of."""
+        scores = Scores.joined([it.scores for it in found])
+        lengths = [length for it in found for length in it.lengths]
+        truncated = [flag for it in found for flag in it.truncated]
+        artefacts = [flag for it in found for flag in it.artefacts]
+        count = len(lengths)
         values = {
-            **self._shown(means, scores),
-            "completion_length": sum(len(it.ids) for it in completions) / count,
+            **telling(scores, self._spec, stale=self._rollouts.corrects),
+            "completion_length": sum(lengths) / count,
             "ended_rate": 1 - sum(truncated) / count,
             "truncated_rate": sum(truncated) / count,
             "artefact_rate": sum(artefacts) / count,
-            "rollout_seconds": seconds,
+            "rollout_seconds": max(it.seconds for it in found),
         }
         if self._spec.lmbda < 1:
-            values["on_policy_rate"] = sum(it.by_student for it in completions) / count
+            values["on_policy_rate"] = sum(flag for it in found for flag in it.by_student) / count
         events: list[Event] = []
         if scores.counted == 0:
             events.append(self._warning("no_counted_tokens", step, {"completions": count}))
         for code, numbers in self._guards.observe(
-            artefacts, truncated, means.get("student_entropy")
+            artefacts, truncated, values.get("student_entropy")
         ):
             events.append(self._warning(code, step, numbers))
-        if step == 1 or step % self._spec.logging_completions == 0:
-            kept = self._kept(step, completions[0], scores.kl[0], scores.agreement[0])
-            events.append(kept)
+        events += [it.kept for it in found if it.kept is not None]
         return StepReport(scores.loss, scores.counted, values, events)
 
     def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
@@ -149,9 +180,8 @@ class SelfDistillation:
         """The divergence on fresh answers to the held-out prompts, always by the same random numbers."""
         if not self._kept_out:
             return None
-        positions = range(len(self._kept_out))
-        items = StepItems(self._kept_out, positions, len(self._kept_out))
-        completions = self._rollouts.of(items, HELD_OUT_STEP)
+        share = Share(self._kept_out, self._kept_out)
+        completions = self._rollouts.of(share, HELD_OUT_STEP)
         loss = self.distiller.score(completions, len(completions), None).loss
         if self._spec.teacher_cache_steps:
             self._teachers.free()
@@ -175,20 +205,6 @@ class SelfDistillation:
     def _taught(self, route: int | None, batch: Batch, shown: Sequence[Shown]) -> TeacherTokens:
         weights = [self._teachers.weights(it.example) for it in shown] if route is None else []
         return self._teachers.taught(route, batch, weights)
-
-    def _shown(self, means: Mapping[str, float], scores: Scores) -> dict[str, float]:
-        """The means without those that say nothing with these settings."""
-        spec = self._spec
-        silent = {
-            "covered_mass": spec.distillation_topk is None,
-            "clipped_rate": spec.distillation_clip is None,
-            "importance_ratio": max(spec.num_iterations, spec.teacher_cache_steps) == 1
-            or spec.distillation_is_clip is None,
-        }
-        found = {name: value for name, value in means.items() if not silent.get(name, False)}
-        if "importance_ratio" in found:
-            found["largest_importance_ratio"] = scores.largest_ratio
-        return found
 
     def _kept(
         self, step: int, completion: Completion, kl: list[float], agreement: float

@@ -51,7 +51,9 @@ def run(spec: SftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
     facts: dict[str, Any] = {"loss_reduction": "mean over answer tokens of the optimizer step"}
     if spec.teacher is not None:
         teacher = context.checkpoint_of(spec.teacher)
-        examples = rewritten(examples, teacher, spec, context)
+        if context.processes.is_main:
+            examples = rewritten(examples, teacher, spec, context)
+        examples = context.processes.decide(examples)
         facts |= {"rewritten_by": spec.teacher, "teacher_identity": teacher.identity}
     fresh = len(examples)
     examples = [*examples, *replayed(spec, fresh, context)]
@@ -105,12 +107,18 @@ class AnswerLikelihood:
 
     def accumulate(
         self, step: int, plan: Plan[Answered], backward: Callable[[Tensor], None]
-    ) -> StepReport:
-        """Add the gradients of one optimizer step."""
-        items = plan.at(step).items
-        total = sum(len(item.answer) for item in items)
-        loss, entropy, accuracy = (self._sums(items, total, backward) / total).tolist()
-        return StepReport(loss, total, {"student_entropy": entropy, "token_accuracy": accuracy})
+    ) -> list[float]:
+        """Add the gradients of a share of an optimizer step; sums over its tokens and their number, for `report`."""
+        share = plan.at(step)
+        sums = self._sums(share.items, _tokens(share.whole), backward)
+        return [*sums.tolist(), _tokens(share.items)]
+
+    def report(self, step: int, found: Sequence[list[float]]) -> StepReport:
+        """Means over all answer tokens of the step."""
+        *sums, total = (sum(values) for values in zip(*found, strict=True))
+        loss, entropy, accuracy = (value / total for value in sums)
+        values = {"student_entropy": entropy, "token_accuracy": accuracy}
+        return StepReport(loss, int(total), values)
 
     def _sums(
         self, items: Sequence[Answered], total: int, backward: Callable[[Tensor], None] | None
@@ -148,7 +156,7 @@ class AnswerLikelihood:
         """Mean negative log-likelihood of the held-out answers' tokens; in eval mode."""
         if not self._kept_out:
             return None
-        total = sum(len(item.answer) for item in self._kept_out)
+        total = _tokens(self._kept_out)
         with evaluating(self._student.model):
             return float(self._sums(self._kept_out, total, None)[0]) / total
 
@@ -166,3 +174,7 @@ class AnswerLikelihood:
     @property
     def _pad_id(self) -> int:
         return int(self._student.tokenizer.pad_token_id or 0)
+
+
+def _tokens(items: Sequence[Answered]) -> int:
+    return sum(len(item.answer) for item in items)

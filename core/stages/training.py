@@ -1,8 +1,8 @@
 """The training loop that `sft` and `sdft` share: optimizer steps, metrics, saving, stopping, resuming.
 
 An `Objective` turns the items of one optimizer step into gradients; everything around that is here and
-does not know what the loss is. `backward` is handed to the objective, so another way to run it (several
-processes) changes this file only.
+does not know what the loss is. Several processes share the items of every step (see
+`core.stages.processes`); each learns what all have found, the main one alone measures, reports and writes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from core.stages.training_state import (
 )
 
 Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 _OBJECTIVE = "objective."  # before the names of the objective's own tensors in a saved state
@@ -58,18 +59,23 @@ class StepReport:
 
 
 @dataclass(frozen=True)
-class StepItems(Generic[Item]):
-    """The items of one optimizer step that this process works on.
+class Share(Generic[Item]):
+    """The items of one optimizer step, and which of them this process takes.
 
     Attributes:
-        items: these.
-        positions: the place of each among all items of the step.
-        total: how many all processes have together; means are over these.
+        whole: all items of the step; sums and means of the loss are over these.
+        items: those of this process: all of them when it is alone, perhaps none.
+        first: place of `items[0]` in `whole`.
     """
 
+    whole: Sequence[Item]
     items: Sequence[Item]
-    positions: Sequence[int]
-    total: int
+    first: int = 0
+
+    @property
+    def positions(self) -> range:
+        """The place of each of this process's items in the step."""
+        return range(self.first, self.first + len(self.items))
 
 
 class Plan(Protocol[Item]):
@@ -80,23 +86,33 @@ class Plan(Protocol[Item]):
         """Optimizer steps of the whole training."""
         ...
 
-    def at(self, step: int) -> StepItems[Item]:
+    def at(self, step: int) -> Share[Item]:
         """The items of a step."""
         ...
 
 
-class Objective(Protocol[Item]):
+class Objective(Protocol[Item, Found]):
     """Turns items into gradients."""
 
-    def accumulate(
-        self, step: int, plan: Plan[Item], backward: Callable[[Tensor], None]
-    ) -> StepReport:
-        """Call `backward` with the micro-batches' losses, which add up to the loss of the step.
+    def accumulate(self, step: int, plan: Plan[Item], backward: Callable[[Tensor], None]) -> Found:
+        """Call `backward` with the micro-batches' losses; over all processes they add up to the loss of the step.
 
         Args:
             step: counts from 1.
             plan: the items of this step, and of later ones where they are looked at ahead.
             backward: adds the gradients of a loss.
+
+        Returns:
+            what `report` needs to know of this share; it is pickled on its way to other processes.
+        """
+        ...
+
+    def report(self, step: int, found: Sequence[Found]) -> StepReport:
+        """What the whole step has come to; called with the same in every process.
+
+        Args:
+            step: counts from 1.
+            found: what `accumulate` gave for each share, in the order of the items.
         """
         ...
 
@@ -105,7 +121,7 @@ class Objective(Protocol[Item]):
         ...
 
     def held_out_loss(self) -> float | None:
-        """The loss on the items held out, now; None when there are none."""
+        """The loss on the items held out, now; None when there are none. Asked in the main process only."""
         ...
 
     def notes(self) -> dict[str, Any]:
@@ -127,7 +143,7 @@ def train(
     context: StageContext,
     student: Student,
     items: Sequence[Item],
-    objective: Objective[Item],
+    objective: Objective[Item, Found],
     facts: Mapping[str, Any],
 ) -> Checkpoint:
     """Train to the end, or to a stop, and write the new checkpoint.
@@ -162,7 +178,7 @@ def train(
         if stop.keep:
             loop.save()
         raise
-    except Diverged:
+    except (Diverged, OutOfMemory):  # the latter comes from another process
         loop.save()
         raise
     except torch.OutOfMemoryError as error:
@@ -179,14 +195,18 @@ def train(
         "items": len(items),
         **loop.best.facts(),
     }
-    made = finish(spec, checkpoint, context, student, {**facts, **trained})
-    remove_state(context.folder)
-    size = sum(file.stat().st_size for file in made.path.rglob("*") if file.is_file())
-    context.emit(loop.saved(size, final=True))
+    made: Checkpoint | None = None
+    if context.processes.is_main:
+        made = finish(spec, checkpoint, context, student, {**facts, **trained})
+        remove_state(context.folder)
+        size = sum(file.stat().st_size for file in made.path.rglob("*") if file.is_file())
+        context.emit(loop.saved(size, final=True))
+    made = context.processes.decide(made)
+    assert made is not None  # the main process made it
     return made
 
 
-class _Loop(Generic[Item]):
+class _Loop(Generic[Item, Found]):
     """The moving parts of one training; between two steps it is always in a state worth saving."""
 
     def __init__(
@@ -196,9 +216,10 @@ class _Loop(Generic[Item]):
         context: StageContext,
         student: Student,
         items: Sequence[Item],
-        objective: Objective[Item],
+        objective: Objective[Item, Found],
     ) -> None:
         self.spec, self.parent, self.context = spec, checkpoint, context
+        self.processes = context.processes
         self.student, self.items, self.objective = student, items, objective
         self.order = DataOrder.plan(
             len(items),
@@ -222,11 +243,10 @@ class _Loop(Generic[Item]):
         """Optimizer steps of the whole training."""
         return self.order.steps
 
-    def at(self, step: int) -> StepItems[Item]:
+    def at(self, step: int) -> Share[Item]:
         """The items of a step; see `Plan`."""
-        indices = self.order.batch(step - 1)
-        items = [self.items[index] for index in indices]
-        return StepItems(items, range(len(items)), len(items))
+        whole = [self.items[index] for index in self.order.batch(step - 1)]
+        return Share(whole, *self.processes.share(whole))
 
     def run(self) -> None:
         """Take up a saved state, then all remaining steps; the network ends with the best weights."""
@@ -237,6 +257,7 @@ class _Loop(Generic[Item]):
             self._look()
         while self.step < self.steps and not self.best.enough:
             self.context.check_stop()
+            self.processes.exchange(None)  # nobody begins a step that the main process stops before
             self._advance()
             self._report_progress((self.step - first) / (time.perf_counter() - started))
             self._look()
@@ -249,7 +270,7 @@ class _Loop(Generic[Item]):
 
     def save(self) -> None:
         """Write the state after the last finished step, unless it is on disk or nothing was trained."""
-        if self.step == self.saved_step:
+        if self.step == self.saved_step or not self.processes.is_main:
             return
         tensors = {**self.optimizer.tensors(), **self.best.tensors()}
         tensors |= {_OBJECTIVE + name: it for name, it in self.objective.tensors().items()}
@@ -294,8 +315,9 @@ class _Loop(Generic[Item]):
     def _advance(self) -> None:
         started = time.perf_counter()
         self.optimizer.zero_grad()
-        report = self.objective.accumulate(self.step + 1, self, self._backward)
-        norm = self.optimizer.clip(self.spec.max_grad_norm)
+        mine = self.objective.accumulate(self.step + 1, self, self._backward)
+        report = self.objective.report(self.step + 1, self.processes.exchange(mine))
+        norm = self.optimizer.clip(self.spec.max_grad_norm, self.processes.sum_gradients)
         if not (math.isfinite(report.loss) and math.isfinite(norm)):
             raise Diverged(
                 f"In step {self.step + 1} of stage {self.context.stage} the loss is {report.loss:g} and "
@@ -342,7 +364,8 @@ class _Loop(Generic[Item]):
         every = self.spec.eval_steps
         if not every or (self.step % every and self.step < self.steps):
             return
-        loss = self.objective.held_out_loss()
+        loss = self.objective.held_out_loss() if self.processes.is_main else None
+        loss = self.processes.decide(loss)
         if loss is None:
             return
         if not math.isfinite(loss):

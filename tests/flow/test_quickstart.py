@@ -68,7 +68,11 @@ def test_that_sdft_brings_it_back_and_sft_does_not(lines: list[dict[str, Any]]) 
 def test_that_divergence_falls_and_accuracy_rises_while_it_runs(
     lines: list[dict[str, Any]],
 ) -> None:
-    kl = [it["values"]["kl"] for it in lines if it["type"] == "metrics" and it["stage"] == "sdft" and it["step"]]
+    kl = [
+        it["values"]["kl"]
+        for it in lines
+        if it["type"] == "metrics" and it["stage"] == "sdft" and it["step"]
+    ]
     assert len(kl) == 50
     assert sum(kl[-5:]) < 0.7 * sum(kl[:5])
     live = [

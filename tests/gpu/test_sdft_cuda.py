@@ -83,7 +83,10 @@ def test_that_a_quantized_student_is_recovered_on_the_device_as_on_the_cpu(
     }  # uniforms come from the CPU, so the same tokens are drawn
     assert sampled["there"] == sampled["here"]
 
-    assert (made.facts["teachers"][0]["name"], made.facts["teachers"][0]["network"]) == ("base", "own")
+    assert (made.facts["teachers"][0]["name"], made.facts["teachers"][0]["network"]) == (
+        "base",
+        "own",
+    )
     assert read_manifest(made.path) == made
     assert [it.stage for it in place.of(CheckpointSaved) if it.final] == ["nf4", "there", "here"]
 

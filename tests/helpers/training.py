@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.example import Dataset, Example, Message
-from core.stages.training import StepItems
+from core.stages.training import Share
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CITIES, tiny_base
 
@@ -58,6 +58,6 @@ class FixedPlan:
     items: Sequence[Any]
     steps: int = 1
 
-    def at(self, step: int) -> StepItems[Any]:
+    def at(self, step: int) -> Share[Any]:
         """All items."""
-        return StepItems(self.items, range(len(self.items)), len(self.items))
+        return Share(self.items, self.items)

@@ -142,7 +142,7 @@ def test_that_a_step_equals_the_dense_loss_and_gradient(
     student, sut = objective(place, settings, ANSWERS, monkeypatch, source)
     trained = {n: p for n, p in student.model.named_parameters() if p.requires_grad}
 
-    report = sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())
+    report = sut.report(1, [sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())])
     got = {name: parameter.grad.clone() for name, parameter in trained.items()}  # type: ignore[union-attr]
     assert student.model.training
 
@@ -341,7 +341,7 @@ def test_that_the_cut_into_micro_batches_changes_no_gradient(
     for size in (1, 2, 3):
         settings = spec(per_device_train_batch_size=size)
         student, sut = objective(place, settings, ANSWERS, monkeypatch)
-        report = sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())
+        report = sut.report(1, [sut.accumulate(1, FixedPlan(ITEMS), lambda loss: loss.backward())])
         gradients = [p.grad for p in student.model.parameters() if p.grad is not None]
         found.append((report.loss, gradients))
     for loss, gradients in found[1:]:

@@ -57,7 +57,7 @@ class Pull:
 
     def accumulate(
         self, step: int, plan: Plan[int], backward: Callable[[Tensor], None]
-    ) -> StepReport:
+    ) -> tuple[float, int]:
         items = plan.at(step).items
         self.seen.append(list(items))
         total = 0.0
@@ -74,7 +74,11 @@ class Pull:
         if step == self.fail_in and self.error is not None:
             raise self.error
         self.remembered += len(items)
-        return StepReport(total if step != self.fail_in else float("nan"), len(items))
+        return total, len(items)
+
+    def report(self, step: int, found: Sequence[tuple[float, int]]) -> StepReport:
+        total, count = (sum(values) for values in zip(*found, strict=True))
+        return StepReport(total if step != self.fail_in else float("nan"), int(count))
 
     def notes(self) -> dict[str, Any]:
         return {"remembered": self.remembered}
