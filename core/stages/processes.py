@@ -108,6 +108,9 @@ class Processes:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         for gradients in _buckets([it.grad for it in touched if it.grad is not None]):
+            if len(gradients) == 1 and _plain(gradients[0]):
+                dist.all_reduce(gradients[0])
+                continue
             flat = torch.cat([gradient.float().flatten() for gradient in gradients])
             dist.all_reduce(flat)
             sizes = [gradient.numel() for gradient in gradients]
@@ -178,3 +181,8 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         size += gradient.numel()
     if bucket:
         yield bucket
+
+
+def _plain(gradient: Tensor) -> bool:
+    """Whether it can be summed in place, which spares a copy of a large one."""
+    return gradient.dtype == torch.float32 and gradient.is_contiguous()

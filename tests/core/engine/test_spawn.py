@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from core.engine.liveness import is_live, reconcile
-from core.engine.spawn import ASKED, LOG, THREADING, command, environment, start
+from core.engine.spawn import (
+    ASKED,
+    LAUNCH,
+    LOG,
+    THREADING,
+    command,
+    environment,
+    launch_config,
+    start,
+)
 from core.engine.worker import execute
 from core.events import StageFinished
 from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
@@ -49,6 +58,28 @@ def test_that_the_worker_is_found_from_any_folder_and_keeps_what_the_person_set(
     line = command("u", Home(tmp_path))
     assert line[0] == sys.executable
     assert line[-4:] == ["core.engine.worker", "u", "--home", str(tmp_path)]
+
+
+def test_that_several_processes_get_a_launcher_with_a_configuration_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    line = command("u", home, 3)
+    assert line[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
+    assert line[3:5] == ["--config_file", str(home.run("u") / LAUNCH)]
+    assert line[5:] == [
+        *("--module", "core.engine.worker", "u", "--home", str(tmp_path)),
+        *("--processes", "3"),
+    ]
+    assert launch_config(3)["num_processes"] == 3
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert environment(3)["OMP_NUM_THREADS"] == "2"  # they do not fight for the cores
+    assert environment(9)["OMP_NUM_THREADS"] == "1"
+    assert environment(3)["PYTHONFAULTHANDLER"] == "1"
+    assert "OMP_NUM_THREADS" not in environment()
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert environment(3)["OMP_NUM_THREADS"] == "5"
 
 
 def tiny_recipe(folder: Path) -> Recipe:

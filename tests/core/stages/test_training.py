@@ -269,9 +269,9 @@ def test_that_a_step_without_counted_tokens_leaves_the_weights_alone(tmp_path: P
 
     class Nothing(Pull):
         def accumulate(
-            self, step: int, items: Sequence[int], backward: Callable[[Tensor], None]
-        ) -> StepReport:
-            return replace(super().accumulate(step, items, backward), tokens=0)
+            self, step: int, plan: Plan[int], backward: Callable[[Tensor], None]
+        ) -> tuple[float, int]:
+            return super().accumulate(step, plan, backward)[0], 0
 
     train(
         SPEC, place.checkpoints["base"], context, student, range(10), Nothing(student.model, []), {}
