@@ -64,10 +64,18 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or self.count == 1 or self._over:
+        if error is not None and self.count > 1 and not self._over:
+            with suppress(RuntimeError):  # the others are gone: `error` is what counts
+                self._gather(None, _portable(error, self.rank))
+        self.leave()
+
+    def leave(self) -> None:
+        """Part from the others. Left to the end of the interpreter, gloo's threads can abort it."""
+        if self.count == 1:
             return
-        with suppress(RuntimeError):  # the others are gone: `error` is what counts
-            self._gather(None, _portable(error, self.rank))
+        self._over = True
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
     def share(self, items: Sequence[T]) -> tuple[Sequence[T], int]:
         """This process's items, which lie together, and the place of the first; shares may be empty."""

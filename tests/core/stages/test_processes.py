@@ -98,7 +98,9 @@ def _one(rank: int, port: int, folder: Path, body: Callable[[Processes], None]) 
         "OMP_NUM_THREADS": "1",
     }
     try:
-        body(join("cpu"))
+        processes = join("cpu")
+        body(processes)
+        processes.leave()
         (folder / f"{rank}").write_text("good", encoding="utf-8")
     except BaseException:
         (folder / f"{rank}").write_text(traceback.format_exc(), encoding="utf-8")
