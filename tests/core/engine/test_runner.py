@@ -125,6 +125,20 @@ def test_that_a_branch_and_a_named_teacher_are_followed(rig: Rig) -> None:
     assert text_of(rig.checkpoint("two")) == "base > quantize > sdft 1 by [base]"
 
 
+def test_that_a_further_model_is_registered_once_and_teaches(rig: Rig) -> None:
+    stage = {"id": "taught", "kind": "sdft", "dataset": "science", "from": "base"}
+    models = {"big": {"folder": "/somewhere/big"}}
+    recipe = a_recipe(stages=[{**stage, "teacher": "big"}], models=models)
+
+    rig.run(recipe)
+
+    assert rig.log.of("stage_finished", "big")[-1].status == "done"
+    assert rig.checkpoint("big").kind == "base"
+    made = rig.checkpoint("taught")
+    assert made.inputs["teachers"] == [rig.checkpoint("big").identity]
+    assert made.inputs["teachers"] != [rig.checkpoint("base").identity]
+
+
 def test_that_a_stage_gets_its_own_seed_else_the_recipes(rig: Rig) -> None:
     train = {"kind": "sft", "dataset": "science", "max_steps": 1}
     stages = [{**train, "id": "a"}, {**train, "id": "b", "seed": 5}]

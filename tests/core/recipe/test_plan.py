@@ -99,3 +99,19 @@ def test_that_the_log_is_told_the_plan_as_it_is() -> None:
         "role": None,
         "implied": True,
     }
+
+
+def test_that_further_models_come_after_the_base_are_scored_and_not_compared() -> None:
+    it = recipe([{**SDFT, "teacher": "big"}], {"tasks": ["science"], "cka": {"probe": "science"}})
+    steps = plan(it.model_copy(update={"models": {"big": it.base}}))
+    assert [step.id for step in steps] == [
+        "base",
+        "base.evaluate",
+        "big",
+        "big.evaluate",
+        "back",
+        "back.evaluate",
+        "back.cka",
+    ]
+    assert (steps[2].kind, steps[2].source, steps[2].role) == ("model", None, "expert")
+    assert steps[2].makes_checkpoint
