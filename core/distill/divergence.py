@@ -166,7 +166,7 @@ def _check_cache(cache: TaughtCache, measure: Measure, vocabulary: int, temperat
         raise ValueError(
             f"a cache of the teacher's likeliest entries gives forward KL only, not {measure.kind}"
         )
-    if measure.top_k is not None and measure.top_k > kept:
+    if measure.top_k is not None and kept < min(measure.top_k, cache.vocabulary):
         raise ValueError(f"the cache keeps {kept} entries of a token, not {measure.top_k}")
     if cache.temperature != temperature:
         raise ValueError(

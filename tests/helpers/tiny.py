@@ -219,13 +219,15 @@ def tiny_tokenizer() -> Qwen2Tokenizer:
     return tokenizer
 
 
-def tiny_model(seed: int = 0, *, tie: bool = True, layers: int = LAYERS) -> Qwen2ForCausalLM:
+def tiny_model(
+    seed: int = 0, *, tie: bool = True, layers: int = LAYERS, vocabulary: int = VOCAB
+) -> Qwen2ForCausalLM:
     """A random float32 model in eval mode; the global random state is left as it was.
 
     Weights are wider than usual (0.3) so that its distributions are far from uniform.
     """
     config = Qwen2Config(
-        vocab_size=VOCAB,
+        vocab_size=vocabulary,
         hidden_size=HIDDEN,
         intermediate_size=FFN,
         num_hidden_layers=layers,
@@ -255,22 +257,34 @@ def build_tiny(
     seed: int = 0,
     tie: bool = True,
     layers: int = LAYERS,
+    vocabulary: int = VOCAB,
     with_tokenizer: bool = True,
 ) -> Path:
     """Write the model (and its tokenizer) as a safetensors folder and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_model(seed, tie=tie, layers=layers).save_pretrained(folder)
+    model = tiny_model(seed, tie=tie, layers=layers, vocabulary=vocabulary)
+    model.save_pretrained(folder)
     if with_tokenizer:
         tiny_tokenizer().save_pretrained(folder)
     return folder
 
 
-def tiny_base(folder: Path, *, seed: int = 0, tie: bool = True) -> Checkpoint:
-    """A registered base checkpoint: `folder/base` with a manifest that points at `folder/tiny`."""
-    weights = build_tiny(folder / "tiny", seed=seed, tie=tie)
+def tiny_base(
+    folder: Path,
+    *,
+    seed: int = 0,
+    tie: bool = True,
+    layers: int = LAYERS,
+    vocabulary: int = VOCAB,
+) -> Checkpoint:
+    """A registered base checkpoint: `folder/base` with a manifest that points at `folder/tiny`.
+
+    A `vocabulary` of more than VOCAB entries is padded: the tokenizer does not know the others.
+    """
+    weights = build_tiny(folder / "tiny", seed=seed, tie=tie, layers=layers, vocabulary=vocabulary)
     path = folder / "base"
     path.mkdir(parents=True, exist_ok=True)
-    inputs = {"digest": f"tiny-{seed}-{tie}"}
+    inputs = {"digest": f"tiny-{seed}-{tie}-{layers}-{vocabulary}"}
     checkpoint = Checkpoint(
         identity=identity_of(None, {"kind": "base"}, inputs),
         path=path,

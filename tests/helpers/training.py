@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from core.data.example import Dataset, Example, Message
+from core.lm.checkpoint import Checkpoint, write_manifest
+from core.lm.load import load_model
 from core.stages.training import Share
 from tests.helpers.contexts import Stand
-from tests.helpers.tiny import CITIES, tiny_base
+from tests.helpers.tiny import CITIES, CPU32, tiny_base
 
 
 def weather(count: int, demonstration: str = "Action: getWeather\nAction Input: {}") -> Dataset:
@@ -30,6 +34,31 @@ def stand(folder: Path, count: int = 10) -> Stand:
     """A tiny base and the weather dataset."""
     base = tiny_base(folder / "checkpoints")
     return Stand(folder, checkpoints={"base": base}, datasets={"weather": weather(count)})
+
+
+def degraded(
+    place: Stand, name: str = "degraded", strength: float = 0.05, seed: int = 5
+) -> Checkpoint:
+    """A full checkpoint that is the base with noise on its weights."""
+    base = place.checkpoints["base"]
+    context = place.context(name)
+    model = load_model(base, CPU32)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += strength * torch.randn(parameter.shape, generator=generator)
+    model.save_pretrained(context.folder)
+    made = replace(
+        base,
+        identity=context.identity,
+        path=context.folder,
+        parent=base.identity,
+        parent_path=base.path,
+        facts={},
+    )
+    write_manifest(made)
+    place.checkpoints[name] = made
+    return made
 
 
 def stop_at_look(number: int, *, keep: bool = True) -> Callable[[], bool | None]:

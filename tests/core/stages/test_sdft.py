@@ -17,7 +17,7 @@ from core.distill.head import hidden_states
 from core.distill.rollout import Rollout
 from core.errors import StopRequested, UserError
 from core.events import CompletionSampled, GuardWarning, Metrics
-from core.lm.checkpoint import Checkpoint, write_manifest
+from core.lm.checkpoint import Checkpoint
 from core.lm.generate import Generated
 from core.lm.load import load_model
 from core.recipe.training_specs import SdftSpec
@@ -28,7 +28,7 @@ from core.stages.student import Student, prepare
 from core.stages.teachers import Teachers
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32
-from tests.helpers.training import FixedPlan, stand, stop_at_look, weather, weights
+from tests.helpers.training import FixedPlan, degraded, stand, stop_at_look, weather, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -48,29 +48,6 @@ def spec(**changes: Any) -> SdftSpec:
         "logging_completions": 2,
     }
     return SdftSpec(**{**settings, **changes})
-
-
-def degraded(place: Stand, name: str = "degraded", strength: float = 0.05) -> Checkpoint:
-    """A full checkpoint that is the base with noise on its weights."""
-    base = place.checkpoints["base"]
-    context = place.context(name)
-    model = load_model(base, CPU32)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += strength * torch.randn(parameter.shape, generator=generator)
-    model.save_pretrained(context.folder)
-    made = replace(
-        base,
-        identity=context.identity,
-        path=context.folder,
-        parent=base.identity,
-        parent_path=base.path,
-        facts={},
-    )
-    write_manifest(made)
-    place.checkpoints[name] = made
-    return made
 
 
 def train(place: Stand, source: str, name: str = "made", **changes: Any) -> Checkpoint:
