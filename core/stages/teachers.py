@@ -129,6 +129,8 @@ class Teachers:
 
     def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
         """Let a running average follow the student, whose float32 weights `weights` gives."""
+        if self.spec.follows_student:
+            self._weights.clear()  # a teacher that moves finds demonstrations likelier, or less so
         if self.shadow is not None and step % self.spec.teacher_sync_steps == 0:
             self.shadow.update(weights(), self.spec.teacher_update_rate)
 

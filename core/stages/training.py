@@ -233,8 +233,8 @@ class _Loop(Generic[Item, Found]):
         self.best = BestWeights(spec)
         self.step = 0
         self.tokens = 0
-        self.saved_step = 0
-        self.looked = -1
+        self.measured = self.looked = -1  # after which step there was a live measurement, a held-out one
+        self.on_disk = (0, -1, -1)  # step, measured, looked of the state on disk
         self.random = RandomState.capture()
         self._notes = objective.notes()
 
@@ -253,8 +253,7 @@ class _Loop(Generic[Item, Found]):
         self._restore()
         started, first = time.perf_counter(), self.step
         self._report_progress(None)
-        if self.looked < self.step:  # at the start, or where a stop came in between
-            self._look()
+        self._look()
         while self.step < self.steps and not self.best.enough:
             self.context.check_stop()
             self.processes.exchange(None)  # nobody begins a step that the main process stops before
@@ -270,14 +269,20 @@ class _Loop(Generic[Item, Found]):
 
     def save(self) -> None:
         """Write the state after the last finished step, unless it is on disk or nothing was trained."""
-        if self.step == self.saved_step or not self.processes.is_main:
+        now = (self.step, self.measured, self.looked)
+        if self.step == 0 or now == self.on_disk or not self.processes.is_main:
             return
         tensors = {**self.optimizer.tensors(), **self.best.tensors()}
         tensors |= {_OBJECTIVE + name: it for name, it in self.objective.tensors().items()}
-        notes = {"objective": self._notes, "best": self.best.notes(), "looked": self.looked}
+        notes = {
+            "objective": self._notes,
+            "best": self.best.notes(),
+            "measured": self.measured,
+            "looked": self.looked,
+        }
         state = TrainingState(self.step, self.tokens, tensors, self.random, notes)
         size = save_state(self.context.folder, state)
-        self.saved_step = self.step
+        self.on_disk = now
         self.context.emit(self.saved(size, final=False))
 
     def saved(self, size: int, *, final: bool) -> CheckpointSaved:
@@ -300,7 +305,7 @@ class _Loop(Generic[Item, Found]):
             return
         self.optimizer.restore(state.tensors)
         self.best.recall(state.notes["best"], state.tensors)
-        self.looked = state.notes["looked"]
+        self.measured, self.looked = state.notes["measured"], state.notes["looked"]
         own = {
             name.removeprefix(_OBJECTIVE): tensor
             for name, tensor in state.tensors.items()
@@ -308,7 +313,8 @@ class _Loop(Generic[Item, Found]):
         }
         self.objective.recall(state.notes["objective"], own)
         state.random.restore()
-        self.step = self.saved_step = state.step
+        self.step = state.step
+        self.on_disk = (self.step, self.measured, self.looked)
         self.tokens, self.random = state.tokens, state.random
         self._notes = dict(state.notes["objective"])
 
@@ -350,10 +356,13 @@ class _Loop(Generic[Item, Found]):
         (loss * self.optimizer.loss_scale).backward()  # type: ignore[no-untyped-call]
 
     def _look(self) -> None:
-        """Everything that is measured between two steps."""
-        self._measure()
-        self._look_at_held_out()
-        self.looked = self.step
+        """Everything that is measured between two steps and was not before a stop."""
+        if self.measured < self.step:
+            self._measure()
+            self.measured = self.step
+        if self.looked < self.step:
+            self._look_at_held_out()
+            self.looked = self.step
 
     def _measure(self) -> None:
         if self.context.measure is not None:
