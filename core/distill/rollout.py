@@ -34,6 +34,8 @@ class Rollout:
         top_p: keep the most probable tokens whose mass reaches this; 1 keeps all.
         min_p: keep tokens at least this many times as probable as the most probable one; 0 keeps all.
         num_generations: completions of each prompt.
+        vocabulary: entries that student and teacher both have: a padded entry that only one of them has
+            could not be read by the other. None: all that the network has.
     """
 
     temperature: float
@@ -46,6 +48,7 @@ class Rollout:
     top_p: float = 1.0
     min_p: float = 0.0
     num_generations: int = 1
+    vocabulary: int | None = None
 
     def sample(
         self,
@@ -94,6 +97,7 @@ class Rollout:
                     seeds=[self._seed(step, at[place], number) for place, number in chosen],
                 ),
                 with_log_probs=with_log_probs,
+                vocabulary=self.vocabulary,
                 check=check,
             )
             answers.update(zip(group, found, strict=True))

@@ -58,6 +58,11 @@ class Teacher:
             return self._head
         return replace(self._head, weight=self.shadow.of(self._head.weight))
 
+    @property
+    def vocabulary(self) -> int:
+        """Entries it knows, padding included."""
+        return self._head.vocabulary
+
     def taught(self, batch: Batch) -> TaughtStates:
         """What it says at the B * C tokens of the completions; in eval mode, without gradient."""
         with self.at_work() as model, torch.inference_mode():

@@ -66,8 +66,8 @@ class Generated:
     Attributes:
         ids: its tokens, the end token included when it ended by itself.
         ended: whether it did.
-        log_probs: of each token, under softmax(logits / temperature) over the whole vocabulary; None
-            when they were not asked for.
+        log_probs: of each token, under softmax(logits / temperature) over all entries that take part;
+            None when they were not asked for.
     """
 
     ids: list[int]
@@ -102,6 +102,7 @@ def generate(
     pad_id: int,
     sampling: Sampling | None = None,
     with_log_probs: bool = False,
+    vocabulary: int | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> list[Generated]:
     """Continue each prompt; greedily when `sampling` is None.
@@ -117,6 +118,7 @@ def generate(
         pad_id: any valid token id; padding is masked.
         sampling: how to draw, or None.
         with_log_probs: collect the log-probability of every sampled token.
+        vocabulary: only the first so many entries take part: another network reads no more; None: all.
         check: called before every token; raises to stop.
 
     Raises:
@@ -152,7 +154,7 @@ def generate(
                 logits_to_keep=1,
             )
             cache = output.past_key_values
-            logits = output.logits[:, -1].float()  # (B, V)
+            logits = output.logits[:, -1, :vocabulary].float()  # (B, V)
             if sampling is None:
                 chosen = logits.argmax(-1)
             else:

@@ -16,6 +16,7 @@ from torch import Tensor
 from core.data.chat import answer_ids, end_of_turn_id, prompt_ids, teacher_messages
 from core.data.example import Example
 from core.distill.batch import Batch
+from core.distill.head import head_of
 from core.distill.rollout import GROWTH, Rollout
 from core.distill.taught import TeacherTokens
 from core.distill.teacher import Teacher, open_teacher
@@ -105,6 +106,7 @@ def _answered(
         | {end_of_turn_id(student.tokenizer)},
         pad_id=int(student.tokenizer.pad_token_id or 0),
         seed=context.seed,
+        vocabulary=min(head_of(student.model).vocabulary, teacher.vocabulary),
     )
     found: list[Completion] = []
     with teacher.at_work() as model:

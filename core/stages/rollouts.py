@@ -53,7 +53,8 @@ class Rollouts:
     ) -> None:
         self._spec, self._student, self._teachers = spec, student, teachers
         self._distiller, self._context = distiller, context
-        self._rollout = rollout_of(spec, student, context)
+        vocabulary = min(distiller.vocabulary, *(it.vocabulary for it in teachers.loaded))
+        self._rollout = rollout_of(spec, student, vocabulary, context)
         self._length = max(spec.num_iterations, spec.teacher_cache_steps)
         if self._length > 1 and context.processes.count > 1:
             raise UserError(
@@ -210,8 +211,8 @@ class Rollouts:
         self._teachers.free()
 
 
-def rollout_of(spec: SdftSpec, student: Student, context: StageContext) -> Rollout:
-    """How the stage samples."""
+def rollout_of(spec: SdftSpec, student: Student, vocabulary: int, context: StageContext) -> Rollout:
+    """How the stage samples, from the entries that everybody knows."""
     return Rollout(
         temperature=spec.temperature,
         top_p=spec.top_p,
@@ -224,4 +225,5 @@ def rollout_of(spec: SdftSpec, student: Student, context: StageContext) -> Rollo
         | {end_of_turn_id(student.tokenizer)},
         pad_id=int(student.tokenizer.pad_token_id or 0),
         seed=context.seed,
+        vocabulary=vocabulary,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,76 +20,17 @@ from core.events import CompletionSampled, GuardWarning, Metrics
 from core.lm.checkpoint import Checkpoint
 from core.lm.generate import Generated
 from core.lm.load import load_model
-from core.recipe.training_specs import SdftSpec
 from core.stages import sdft, teachers
-from core.stages.distilling import Completion, Scores, Shown
-from core.stages.sdft import SelfDistillation
-from core.stages.student import Student, prepare
-from core.stages.teachers import Teachers
 from tests.helpers.contexts import Stand
+from tests.helpers.distilling import ANSWERS, ITEMS, objective, score, spec
 from tests.helpers.tiny import CPU32
 from tests.helpers.training import FixedPlan, degraded, stand, stop_at_look, weather, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 
-def spec(**changes: Any) -> SdftSpec:
-    settings: dict[str, Any] = {
-        "id": "made",
-        "dataset": "weather",
-        "max_steps": 3,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 2,
-        "max_completion_length": 8,
-        "learning_rate": 0.005,
-        "lora_r": 8,
-        "lora_alpha": 16,
-        "chunk_tokens": 7,
-        "logging_completions": 2,
-    }
-    return SdftSpec(**{**settings, **changes})
-
-
 def train(place: Stand, source: str, name: str = "made", **changes: Any) -> Checkpoint:
     return sdft.run(spec(**changes), place.checkpoints[source], place.context(name))
-
-
-def objective(
-    place: Stand,
-    settings: SdftSpec,
-    answers: Sequence[Generated],
-    monkeypatch: pytest.MonkeyPatch,
-    source: str = "degraded",
-) -> tuple[Student, SelfDistillation]:
-    """A student with an adapter that is not zero, and its objective on fixed answers."""
-    context = place.context("made")
-    student = prepare(settings, place.checkpoints[source], context)
-    generator = torch.Generator().manual_seed(2)
-    for name, parameter in student.model.named_parameters():
-        if "lora_B" in name:
-            with torch.no_grad():
-                parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    monkeypatch.setattr(Rollout, "sample", lambda *args, **more: list(answers))
-    teaching = Teachers(settings, place.checkpoints[source], student, context)
-    return student, SelfDistillation(settings, student, teaching, [], context)
-
-
-def score(sut: SelfDistillation, items: Sequence[Shown], answers: Sequence[Generated]) -> Scores:
-    pairs = zip(items, answers, strict=True)
-    completions = [Completion(item, answer.ids, answer.ended) for item, answer in pairs]
-    return sut.distiller.score(completions, len(completions), lambda loss: None)
-
-
-ITEMS = [
-    Shown(weather(3).examples[0], [5, 6, 7, 8], [9, 10, 5, 6, 7, 8, 11]),
-    Shown(weather(3).examples[1], [40, 41], [44, 45, 46, 40, 41]),
-    Shown(weather(3).examples[2], [60, 61, 62], [60, 61, 62, 63]),
-]
-ANSWERS = [
-    Generated([20, 21, 22, 23, 24, 25, 26, 27], False),
-    Generated([30, 31, 32, 33, 2], True),
-    Generated([50, 2], True),  # shorter than what is skipped
-]
 
 
 def dense_loss(model: Any, teacher: Any, temperature: float, skip: int) -> torch.Tensor:
