@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import LiteralScalarString
 
 from core.recipe.files import parse_text
 from core.recipe.messages import Problem
@@ -87,7 +88,10 @@ class RecipeDocument:
                 child = CommentedMap()
                 _assign(target, part, child)
             target = child
-        _assign(target, last, _commented(value))
+        entry = _commented(value)
+        if isinstance(entry, LiteralScalarString) and isinstance(target, CommentedMap):
+            target.fa.set_block_style()  # between braces, lines would have to be escaped
+        _assign(target, last, entry)
         self._text = None
 
     def remove(self, path: str) -> None:
@@ -155,4 +159,6 @@ def _commented(value: Any) -> Any:
         if all(not isinstance(it, Mapping | list) for it in entries):
             entries.fa.set_flow_style()
         return entries
+    if isinstance(value, str) and "\n" in value:
+        return LiteralScalarString(value)  # as it was typed, line by line
     return value

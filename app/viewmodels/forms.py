@@ -18,18 +18,22 @@ from app.viewmodels import words
 from app.viewmodels.types import Choice, FieldKind, FieldView, Value
 
 _STAGES = frozenset({"from", "teacher", "reference"})
-_DATASETS = frozenset({"dataset", "probe"})
+_DATASETS = frozenset({"dataset", "probe", "replay"})
+_PROSE = frozenset({"teacher_template"})
 _PATHS = frozenset({"folder", "gguf", "file"})
 _MISSING = object()
+NO_VALUE = "none"
+"""Typed where a field has a default and may hold no value all the same."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What fields may refer to: checkpoints, datasets and tasks by name."""
+    """What fields may refer to: checkpoints, datasets and tasks by name; other teachers with their words."""
 
     stages: Sequence[str] = ()
     datasets: Sequence[str] = ()
     tasks: Sequence[str] = ()
+    teachers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class _Shape:
     kind: FieldKind
     optional: bool = False
     multiple: bool = False
-    literals: tuple[Any, ...] = field(default=())
+    literals: tuple[Any, ...] = ()
+    numbers: bool = False
 
 
 def fields(
@@ -76,15 +81,14 @@ def key(name: str, info: FieldInfo) -> str:
 def to_value(info: FieldInfo, name: str, value: Value) -> Any:
     """What a control delivered, as the plain data that YAML holds; nonsense stays text for validation."""
     shape = _shape(name, info)
-    if value is None:
+    if value is None or _is_cleared(info, shape, value):
         return None
     if shape.kind == "map":
         return value if not isinstance(value, str) else _parse_map(value)
     if isinstance(value, tuple):
-        entries = list(value)
-        if shape.kind == "dataset" and len(entries) == 1:
-            return entries[0]
-        return entries
+        if shape.kind in ("dataset", "stage") and len(value) == 1:
+            return value[0]
+        return [_number(it, "float") for it in value] if shape.numbers else list(value)
     if not isinstance(value, str):
         return int(value) if shape.kind == "int" and float(value).is_integer() else value
     text = value.strip()
@@ -95,6 +99,15 @@ def to_value(info: FieldInfo, name: str, value: Value) -> Any:
     if shape.kind in ("int", "float"):
         return _number(text, shape.kind)
     return value
+
+
+def clears(info: FieldInfo, name: str, value: Value) -> bool:
+    """Whether the control asks for no value at all, where the default is one."""
+    return _is_cleared(info, _shape(name, info), value)
+
+
+def _is_cleared(info: FieldInfo, shape: _Shape, value: Value) -> bool:
+    return value == NO_VALUE and shape.optional and default_of(info) is not None
 
 
 def default_of(info: FieldInfo) -> Any:
@@ -115,12 +128,13 @@ def _view(
     limits = _limits(info)
     default = default_of(info)
     found = values.get(name, _MISSING)
-    is_default = found is _MISSING or found is None
+    cleared = found is None and shape.optional and default is not None
+    is_default = found is _MISSING or (found is None and not cleared)
     return FieldView(
         path=f"{prefix}{name}",
         label=str(texts.get("label") or "") or words.field(name),
         kind=shape.kind,
-        value=_shown(default if is_default else found, shape),
+        value=NO_VALUE if cleared else _shown(default if is_default else found, shape),
         default=_shown(default, shape),
         is_default=is_default,
         optional=shape.optional or not info.is_required(),
@@ -140,15 +154,19 @@ def _view(
 
 def _shape(name: str, info: FieldInfo) -> _Shape:
     options, optional = _options(info.annotation)
+    lists = [it for it in options if get_origin(it) is list]
     if name in _STAGES:
-        return _Shape("stage", optional)
+        return _Shape("stage", optional, multiple=bool(lists))
     if name in _DATASETS:
-        return _Shape("dataset", optional, multiple=any(get_origin(it) is list for it in options))
+        return _Shape("dataset", optional, multiple=bool(lists))
+    if name in _PROSE:
+        return _Shape("prose", optional)
     first = options[0]
     if get_origin(first) is Literal:
         return _Shape("choice", optional, literals=get_args(first))
-    if get_origin(first) is list:
-        return _Shape("list", optional, multiple=True)
+    if lists:
+        numbers = get_args(lists[0]) == (float,)
+        return _Shape("list", optional, multiple=True, numbers=numbers)
     if get_origin(first) is dict:
         return _Shape("map", optional)
     if name in _PATHS:
@@ -198,7 +216,12 @@ def _choices(name: str, shape: _Shape, names: Names) -> tuple[Choice, ...]:
     if shape.kind == "stage":
         none = "nobody: as they are" if name == "teacher" else "the stage before"
         before = (Choice("", none),) if shape.optional else ()
-        return (*before, *(Choice(it, it) for it in names.stages))
+        others = names.teachers.items() if name == "teacher" else ()
+        return (
+            *before,
+            *(Choice(it, it) for it in names.stages),
+            *(Choice(it, f"{it}: {about}") for it, about in others),
+        )
     if shape.kind == "dataset":
         offered = names.datasets
     elif name == "tasks":

@@ -200,6 +200,18 @@ class NewRunViewModel(QObject):
         """Take a dataset out."""
         self._remove("datasets", name)
 
+    def models(self) -> dict[str, str]:
+        """The further models and what they are, by name."""
+        return self._form.models()
+
+    def add_model(self, name: str = "") -> None:
+        """Add a further model, for example a larger teacher; which one is still to be chosen."""
+        self._add("models", name or "large", {"hub": ""})
+
+    def remove_model(self, name: str) -> None:
+        """Take a further model out; a stage that names it says so beside its field."""
+        self._remove("models", name)
+
     def add_task(self, name: str = "") -> None:
         """Add an evaluation task; it is scored on every checkpoint."""
         datasets = self._form.names().datasets

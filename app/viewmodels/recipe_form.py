@@ -8,20 +8,24 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.viewmodels import forms, words
+from app.viewmodels import forms, relevance, words
 from app.viewmodels.document import ABSENT, RecipeDocument
+from app.viewmodels.form_sections import sectioned
+from app.viewmodels.recipe_words import short_model
 from app.viewmodels.types import Choice, FieldView, Value
 from core.demo.datasets import CONFIGS, TASKS
 from core.demo.draw import SPLITS
 from core.lm.named import named_models
-from core.recipe.field import BASE
+from core.recipe.field import BASE, FOLLOWING
 from core.recipe.messages import Problem
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
 from core.recipe.stage_specs import STAGE_SPECS
+from core.recipe.training_specs import TrainSpecBase
 
 DATASETS, MEASURE = "datasets", "measure"
-_SOURCES = {"base": ("name", "hub", "folder", "gguf"), "datasets": ("file", "hub", "demo")}
+_MODEL = ("name", "hub", "folder", "gguf")
+_SOURCES = {"base": _MODEL, "models": _MODEL, "datasets": ("file", "hub", "demo")}
 _SOURCE = "source"  # a field of the form alone: which of several keys is given
 _CKA_ON = "measure.cka.on"
 
@@ -55,6 +59,14 @@ class RecipeForm:
             [BASE, *makers], list(self._mapping("datasets")), list(self._mapping("tasks"))
         )
 
+    def models(self) -> dict[str, str]:
+        """The further models and what they are, by name."""
+        return {
+            name: short_model(next((str(it[key]) for key in _MODEL if it.get(key)), ""))
+            for name, it in self._mapping("models").items()
+            if isinstance(it, Mapping)
+        }
+
     def required(self, kind: str) -> dict[str, Any]:
         """First values for the fields that a new stage must have."""
         names = self.names()
@@ -80,7 +92,10 @@ class RecipeForm:
 
     def _fields(self, card: str) -> list[FieldView]:
         if card == BASE:
-            return [*self._general(), *self._source("base", "base.", ModelSource, "Base model")]
+            views = [*self._general(), *self._source("base", "base.", ModelSource, "Base model")]
+            for name in self._mapping("models"):
+                views += self._source("models", f"models.{name}.", ModelSource, f"Model {name}")
+            return views
         if card == DATASETS:
             return [
                 view
@@ -93,8 +108,12 @@ class RecipeForm:
         spec = STAGE_SPECS.get(str(stage.get("kind"))) if stage is not None else None
         if stage is None or spec is None:
             return []
-        names = self.names(before=int(card))
-        return forms.fields(spec, stage, f"stages.{card}.", names, skip=("kind",))
+        others = {**self.models(), **(FOLLOWING if stage.get("kind") == "sdft" else {})}
+        names = replace(self.names(before=int(card)), teachers=others)
+        views = forms.fields(spec, stage, f"stages.{card}.", names, skip=("kind",))
+        idle = relevance.reasons(spec, stage)
+        views = [replace(it, idle=idle.get(it.path.rsplit(".", 1)[-1], "")) for it in views]
+        return sectioned(views) if issubclass(spec, TrainSpecBase) else views
 
     def set(self, path: str, value: Value) -> bool:
         """Write a field; True when the document changed."""
@@ -116,6 +135,9 @@ class RecipeForm:
             else:
                 self._document.set(path, list(value) if isinstance(value, tuple) else value)
             return
+        if forms.clears(found, name, value):
+            self._document.set(path, None)
+            return
         data = forms.to_value(found, name, value)
         default = forms.default_of(found)
         empty = data is None or (data == "" and default in (None, ""))
@@ -131,6 +153,7 @@ class RecipeForm:
             return STAGE_SPECS.get(str(stage.get("kind"))), parts[2]
         owners: dict[tuple[str, int], type[BaseModel]] = {
             ("base", 2): ModelSource,
+            ("models", 3): ModelSource,
             ("datasets", 3): DatasetSource,
             ("tasks", 3): Task,
             ("measure", 2): Measure,
@@ -141,7 +164,7 @@ class RecipeForm:
     def _general(self) -> list[FieldView]:
         values = {name: self._document.get(name) for name in ("name", "notes", "seed", "device")}
         known = {name: it for name, it in values.items() if it is not ABSENT}
-        skip = ("schema_", "base", "datasets", "tasks", "stages", "measure")
+        skip = ("schema_", "base", "models", "datasets", "tasks", "stages", "measure")
         return forms.fields(Recipe, known, "", forms.Names(), skip=skip)
 
     def _source(
@@ -259,7 +282,9 @@ def _offer_parts(view: FieldView, values: Mapping[str, Any]) -> FieldView:
 
 def _offer_named(view: FieldView) -> FieldView:
     """The name of a bundled model is a choice."""
-    if view.path != "base.name":
+    if view.path != "base.name" and not (
+        view.path.startswith("models.") and view.path.endswith(".name")
+    ):
         return view
     choices = tuple(Choice(name, model.title) for name, model in named_models().items())
     note = " ".join(model.note for name, model in named_models().items() if name == view.value)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 FieldKind = Literal[
-    "int", "float", "text", "choice", "bool", "list", "path", "stage", "dataset", "map"
+    "int", "float", "text", "prose", "choice", "bool", "list", "path", "stage", "dataset", "map"
 ]
 Value = str | int | float | bool | tuple[str, ...] | None
 
@@ -26,7 +26,7 @@ class StageCard:
 
     Attributes:
         id: of the stage; "base" for the first card.
-        kind: base, quantize, prune, sft, sdft, evaluate, cka.
+        kind: base, model, quantize, prune, sft, bootstrap, sdft, evaluate, cka.
         role: hue of the card; "" for a measurement.
         status: waiting, running, done, stopped, failed; "" in a recipe.
         title: what stands in the role's colour ("base", "quantize", or the id where it says more).
@@ -34,8 +34,8 @@ class StageCard:
         detail: short lines below ("Tooluse 28.9 · Science 30.4", "25 m left").
         fraction: progress 0-1; None while unknown (a moving bar when running, an empty one when waiting).
         eta: seconds left, None if unknown.
-        source: id of the stage it reads from; None for base. A card whose source is not the card before
-            it is a branch.
+        source: id of the stage it reads from; None for base and further models. A card whose source is not
+            the card before it is a branch.
         implied: a measurement that the recipe's `measure` section implies.
         problems: number of problems in its fields; recipe cards only.
     """
@@ -285,13 +285,14 @@ class FieldView:
         path: where `NewRunViewModel.set` writes ("stages.2.learning_rate", "base.hub", "seed").
         section: heading under which the field stands; "" for the card's own fields.
         kind: which control shows it. "choice", "stage" and single "dataset" offer `choices`; "list" and
-            multiple "dataset" take a tuple of strings out of `choices`; "path" is a file or folder;
-            "map" is edited as "name: column, name: column".
+            multiple "dataset" and "stage" take a tuple of strings out of `choices`; "path" is a file or
+            folder; "map" is edited as "name: column, name: column"; "prose" has several lines.
         value: what is set, or the default; a tuple for multiple ones.
         is_default: nothing is set: show the value as a placeholder.
         optional: may be empty (None).
         paper: what the paper used, "" if nothing to say.
         advanced: shown only on request.
+        idle: why it has no effect with the other settings; "" when it has one.
         problem, problem_hint: what is wrong with it and the way out; "" when fine.
     """
 
@@ -313,6 +314,7 @@ class FieldView:
     paper: str = ""
     advanced: bool = False
     section: str = ""
+    idle: str = ""
     problem: str = ""
     problem_hint: str = ""
 

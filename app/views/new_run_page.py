@@ -102,7 +102,7 @@ class NewRunPage(Page):
         self._back = self._tool("arrow-left", "Move the stage earlier", lambda: self._move(-1))
         self._forth = self._tool("arrow-right", "Move the stage later", lambda: self._move(1))
         self._remove = self._tool("trash", "Remove the stage", self._remove_stage)
-        self._more = self._tool("plus", "Add or remove a dataset or a task", self._data_menu)
+        self._more = self._tool("plus", "Add or remove a dataset, a task or a further model", self._data_menu)
         for tool in (self._back, self._forth, self._remove, self._more, self.part):
             card.add_tool(tool)
         self.about = label("", "caption", wrap=True)
@@ -187,7 +187,7 @@ class NewRunPage(Page):
         ):
             tool.setVisible(stage)
             tool.setEnabled(on)
-        self._more.setVisible(part == "datasets")
+        self._more.setVisible(part == "datasets" or place == 0)
         title = cards[place].title if 0 <= place < len(cards) else dict(PARTS)[part]
         self._form_head.heading.set_text(title)
         self.about.setText(self._model.about())
@@ -279,13 +279,16 @@ class NewRunPage(Page):
 
     def _data_menu(self) -> None:
         menu = QMenu(self)
-        menu.addAction("Dataset").triggered.connect(lambda: self._model.add_dataset())
-        menu.addAction("Task").triggered.connect(lambda: self._model.add_task())
+        model = self._model
+        if model.selected == "base":
+            menu.addAction("Further model").triggered.connect(lambda: model.add_model())
+            kinds = [("model", model.remove_model)]
+        else:
+            menu.addAction("Dataset").triggered.connect(lambda: model.add_dataset())
+            menu.addAction("Task").triggered.connect(lambda: model.add_task())
+            kinds = [("dataset", model.remove_dataset), ("task", model.remove_task)]
         menu.addSeparator()
-        for kind, remove in (
-            ("dataset", self._model.remove_dataset),
-            ("task", self._model.remove_task),
-        ):
+        for kind, remove in kinds:
             for name in self._names(f"{kind}s."):
                 action = menu.addAction(f"Remove {kind} {name}")
                 action.triggered.connect(lambda _=False, remove=remove, name=name: remove(name))

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -26,6 +27,7 @@ from app.widgets.controls import Button, label, restyle
 from app.widgets.theme import Theme
 
 COMMIT_MS = 300
+PROSE_LINES, PROSE_MARGIN = 7, 12
 Value = str | int | float | bool | tuple[str, ...] | None
 
 
@@ -67,6 +69,8 @@ class FieldLike(Protocol):
     def advanced(self) -> bool: ...
     @property
     def section(self) -> str: ...
+    @property
+    def idle(self) -> str: ...
     @property
     def problem(self) -> str: ...
     @property
@@ -150,6 +154,55 @@ class LineEditor(Editor):
             self.committed.emit(value)
 
 
+class ProseEditor(Editor):
+    """Text of several lines; a button takes it back to the default."""
+
+    def __init__(self, theme: Theme, field: FieldLike) -> None:
+        super().__init__()
+        column = QVBoxLayout()
+        column.setSpacing(4)
+        self.row.addLayout(column, 1)
+        self.text = QPlainTextEdit()
+        self.text.setTabChangesFocus(True)
+        lines = self.text.fontMetrics().lineSpacing()
+        self.text.setFixedHeight(PROSE_LINES * lines + PROSE_MARGIN)
+        self.reset = Button(theme, "Back to the default", "quiet", "arrow-counter-clockwise")
+        self.reset.setAccessibleName(f"{field.label}: back to the default")
+        self.reset.clicked.connect(self._reset)
+        column.addWidget(self.text)
+        column.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignLeft)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(COMMIT_MS)
+        self._timer.timeout.connect(self._commit)
+        self.text.textChanged.connect(self._timer.start)
+
+    def show_field(self, field: FieldLike) -> None:
+        """Show the text; what is being typed stays."""
+        self.reset.setVisible(not field.is_default)
+        shown = str(field.value or "")
+        if self._timer.isActive() or shown == self.text.toPlainText():
+            return
+        self.text.blockSignals(True)
+        self.text.setPlainText(shown)
+        self.text.blockSignals(False)
+
+    def set_wrong(self, wrong: bool) -> None:
+        """Red border."""
+        restyle(self.text, "wrong", wrong)
+
+    def control(self) -> QWidget:
+        """The text."""
+        return self.text
+
+    def _commit(self) -> None:
+        self.committed.emit(self.text.toPlainText())
+
+    def _reset(self) -> None:
+        self._timer.stop()
+        self.committed.emit(None)
+
+
 class PathEditor(LineEditor):
     """A file or folder: typed, or picked in the system's dialog."""
 
@@ -199,8 +252,11 @@ class ChoiceEditor(Editor):
 
     def show_field(self, field: FieldLike) -> None:
         """Show the choices and the value; a value that is no choice is shown all the same."""
-        offered: list[tuple[str, str | None]] = [("default", None)] if field.optional else []
-        offered += [(choice.label, choice.value) for choice in field.choices]
+        named = any(choice.value == "" for choice in field.choices)  # the empty choice has its own words
+        offered: list[tuple[str, str | None]] = []
+        if field.optional and not named:
+            offered.append(("default", None))
+        offered += [(choice.label, choice.value or None) for choice in field.choices]
         value = None if field.value is None else written(field.value)
         if value is not None and all(key != value for _, key in offered):
             offered.append((value, value))
@@ -249,7 +305,10 @@ class BoolEditor(Editor):
 
 
 class ManyEditor(Editor):
-    """Several of the offered values, one tick box each."""
+    """Several of the offered values, one tick box each, in the order in which they were ticked.
+
+    The order of stages means something (the first teacher, the second one): several are numbered.
+    """
 
     def __init__(self, field: FieldLike) -> None:
         super().__init__()
@@ -257,6 +316,7 @@ class ManyEditor(Editor):
         self._column.setSpacing(0)
         self.row.addLayout(self._column, 1)
         self._boxes: dict[str, QCheckBox] = {}
+        self._order: tuple[str, ...] = ()
         self._empty = label("nothing to choose from yet", "hint")
         self._column.addWidget(self._empty)
 
@@ -266,6 +326,8 @@ class ManyEditor(Editor):
         ticked = value if isinstance(value, tuple) else (() if value is None else (str(value),))
         words = {choice.value: choice.label for choice in field.choices}
         words.update({key: key for key in ticked if key not in words})
+        self._order = ticked
+        numbered = field.kind == "stage" and len(ticked) > 1
         for key in [key for key in self._boxes if key not in words]:
             self._boxes.pop(key).deleteLater()
         for key, text in words.items():
@@ -275,6 +337,8 @@ class ManyEditor(Editor):
                 box.clicked.connect(self._commit)
                 self._column.addWidget(box)
                 self._boxes[key] = box
+            place = f"{ticked.index(key) + 1}. " if numbered and key in ticked else ""
+            self._boxes[key].setText(f"{place}{text}")
             self._boxes[key].setChecked(key in ticked)
         self._empty.setVisible(not self._boxes)
 
@@ -286,7 +350,9 @@ class ManyEditor(Editor):
         return next(iter(self._boxes.values()), self)
 
     def _commit(self) -> None:
-        self.committed.emit(tuple(key for key, box in self._boxes.items() if box.isChecked()))
+        ticked = [key for key, box in self._boxes.items() if box.isChecked()]
+        stay = [key for key in self._order if key in ticked]
+        self.committed.emit((*stay, *(key for key in ticked if key not in stay)))
 
 
 def make_editor(theme: Theme, field: FieldLike) -> Editor:
@@ -302,6 +368,8 @@ def make_editor(theme: Theme, field: FieldLike) -> Editor:
         return ManyEditor(field)
     if field.kind in ("choice", "stage", "dataset"):
         return ChoiceEditor(field)
+    if field.kind == "prose":
+        return ProseEditor(theme, field)
     if field.kind == "path":
         return PathEditor(theme, field)
     return LineEditor(field)

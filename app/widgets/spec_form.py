@@ -39,8 +39,14 @@ class _Row:
         self.field = field
         self.editor.show_field(field)
         self.editor.set_wrong(bool(field.problem))
+        # What was set without effect can still be taken back.
+        resting = bool(field.idle) and field.is_default and not field.problem
+        self.title.setEnabled(not resting)
+        self.editor.setEnabled(not resting)
         if field.problem:
             words = f"{field.problem} {field.problem_hint}".strip()
+        elif field.idle:
+            words = field.idle
         else:
             words = field.help
             if field.paper and field.paper != UNSTATED:

@@ -353,7 +353,7 @@ class SdftSpec(DistillSpecBase):
     )
     distillation_is_clip: float | None = about(
         "Where the student has moved on since it sampled: each token is weighed by the ratio of its "
-        "probabilities, at most this; empty: not weighed.",
+        "probabilities, at most this; none: not weighed.",
         default=2.0,
         gt=0,
         le=1000,

@@ -84,7 +84,12 @@ def test_that_limits_units_defaults_and_the_papers_value_come_from_the_spec(benc
 
 def test_that_references_offer_what_exists_before_the_stage(bench: Bench) -> None:
     bench.model.select(1)
-    assert [it.value for it in bench.field("stages.1.teacher").choices] == ["base", "nf4"]
+    teachers = bench.field("stages.1.teacher").choices
+    assert [it.value for it in teachers] == ["base", "nf4", "live", "ema"]
+    assert [it.label for it in teachers][2:] == [
+        "live: the student itself",
+        "ema: the student's running average",
+    ]
     assert [it.value for it in bench.field("stages.1.from").choices] == ["", "base", "nf4"]
     dataset = bench.field("stages.1.dataset")
     assert (dataset.multiple, dataset.value) == (True, ("tool",))

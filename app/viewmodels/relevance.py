@@ -1,0 +1,114 @@
+"""Settings that mean nothing with the others, and why: one table.
+
+Not the validation (`core.recipe.check_training`), which says what contradicts itself. A setting without
+effect is no mistake: its control rests, and the reason stands beside it. One that was set all the same can
+still be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.viewmodels import forms
+from core.recipe.field import EMA
+
+Settings = Mapping[str, Any]
+"""What a spec comes to by YAML name, defaults filled in; may hold nonsense."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """These fields have an effect only where `when` holds; `reason` is said where it does not."""
+
+    fields: tuple[str, ...]
+    when: Callable[[Settings], bool]
+    reason: str
+
+
+def teachers(settings: Settings) -> list[str]:
+    """The teachers by name; one may stand alone, or nobody."""
+    named = settings.get("teacher")
+    return [str(it) for it in named] if isinstance(named, list | tuple) else [str(named or "")]
+
+
+def _number(settings: Settings, name: str) -> float:
+    value = settings.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+RULES = (
+    Rule(
+        ("distillation_alpha", "jsd_normalised"),
+        lambda it: it["divergence"] == "jsd",
+        "Only with the Jensen-Shannon divergence.",
+    ),
+    Rule(
+        ("teacher_pool", "teacher_weighting", "teacher_weights"),
+        lambda it: len(teachers(it)) > 1,
+        "Only with several teachers.",
+    ),
+    Rule(
+        ("teacher_weighting", "teacher_weights"),
+        lambda it: it["teacher_pool"] != "routed",
+        "Routed: one teacher alone scores each dataset.",
+    ),
+    Rule(
+        ("teacher_weights",),
+        lambda it: it["teacher_weighting"] != "likelihood",
+        "The weights follow from the demonstrations.",
+    ),
+    Rule(
+        ("teacher_update_rate", "teacher_sync_steps"),
+        lambda it: EMA in teachers(it),
+        "Only where the running average (ema) teaches.",
+    ),
+    Rule(
+        ("teacher_template",),
+        lambda it: it["kind"] != "sft" or bool(it["teacher"]),
+        "Only where a teacher rewrites the demonstrations.",
+    ),
+    Rule(
+        ("distillation_is_clip",),
+        lambda it: max(_number(it, "num_iterations"), _number(it, "teacher_cache_steps")) > 1,
+        "Only where completions are used for several steps (num_iterations, teacher_cache_steps).",
+    ),
+    Rule(
+        ("replay_ratio",),
+        lambda it: bool(it["replay"]),
+        "Only with a dataset to replay.",
+    ),
+    Rule(
+        ("load_best_model_at_end", "early_stopping_patience", "early_stopping_threshold"),
+        lambda it: _number(it, "eval_steps") > 0,
+        "Only where the held-out loss is measured (eval_steps).",
+    ),
+    Rule(
+        ("num_train_epochs",),
+        lambda it: it["max_steps"] is None,
+        "The number of steps is given.",
+    ),
+    Rule(
+        ("lora_r", "lora_alpha"),
+        lambda it: it["method"] != "full",
+        "Only with a LoRA adapter.",
+    ),
+)
+
+
+def reasons(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
+    """Why fields of a stage have no effect, by YAML name; the first rule that says so speaks."""
+    settings = {
+        key: values[key] if values.get(key) is not None else forms.default_of(info)
+        for key, info in ((forms.key(name, it), it) for name, it in spec.model_fields.items())
+    }
+    found: dict[str, str] = {}
+    for rule in RULES:
+        named = [name for name in rule.fields if name in settings]
+        if named and not rule.when(settings):
+            for name in named:
+                found.setdefault(name, rule.reason)
+    return found
