@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import presets, recipe_words, words
 from app.viewmodels.document import ABSENT, RecipeDocument
+from app.viewmodels.preview import PreviewViewModel
 from app.viewmodels.recipe_form import RecipeForm, card_of
 from app.viewmodels.types import Choice, FieldView, Preset, ProblemView, StageCard, Value
 from core.recipe.field import BASE
@@ -48,6 +49,9 @@ class NewRunViewModel(QObject):
     Args:
         start: takes a checked recipe and its folder; answers later by `started` or `start_failed`.
         offload: where files are looked at.
+
+    Attributes:
+        preview: what the teacher of the selected stage is shown.
     """
 
     changed = Signal()
@@ -78,6 +82,9 @@ class NewRunViewModel(QObject):
         self._check = 0  # number of the newest look at the disk
         self._timer = QTimer(self, singleShot=True, interval=FILES_AFTER_MS)
         self._timer.timeout.connect(self._look_at_files)
+        self.preview = PreviewViewModel(offload, self)
+        for signal in (self.changed, self.fieldsChanged):
+            signal.connect(self._show_preview)
         self._validate()
 
     # the recipe as a whole
@@ -316,6 +323,11 @@ class NewRunViewModel(QObject):
             self.changed.emit()
             self.valuesChanged.emit()
             self.problemsChanged.emit()
+
+    def _show_preview(self) -> None:
+        datasets = self._document.get("datasets")
+        known = datasets if isinstance(datasets, dict) else {}
+        self.preview.show_stage(self._form.stage(self._selected), known, self._folder)
 
     def _all_problems(self) -> list[Problem]:
         return [*self._problems, *self._file_problems]

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.viewmodels.new_run import NewRunViewModel
 from app.views.page import Page
 from app.views.splitting import restore, splitter
+from app.views.teacher_preview import TeacherPreview
 from app.widgets.controls import Button, Card, Chip, Picker, Segments, label
 from app.widgets.messages import Empty
 from app.widgets.spec_form import SpecForm
@@ -29,7 +30,12 @@ from app.widgets.theme import Theme
 
 TYPING_MS = 400
 PARTS = (("stage", "Stage"), ("datasets", "Data and tasks"), ("measure", "Measure"))
-SIDES = (("yaml", "recipe.yaml"), ("problems", "Problems"), ("command", "Command"))
+SIDES = (
+    ("yaml", "YAML"),
+    ("problems", "Problems"),
+    ("teacher", "Teacher sees"),
+    ("command", "Command"),
+)
 FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
 
 
@@ -58,6 +64,7 @@ class NewRunPage(Page):
         model.fieldsChanged.connect(lambda: self.later(self._show_fields))
         model.valuesChanged.connect(lambda: self.later(self._show_fields))
         model.problemsChanged.connect(lambda: self.later(self._show_problems, self._show_recipe))
+        model.preview.changed.connect(lambda: self.later(self.teacher.refresh))
         start_keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         start_keys.activated.connect(self._start)
         self.later(self._show_recipe, self._show_fields, self._show_problems)
@@ -102,7 +109,9 @@ class NewRunPage(Page):
         self._back = self._tool("arrow-left", "Move the stage earlier", lambda: self._move(-1))
         self._forth = self._tool("arrow-right", "Move the stage later", lambda: self._move(1))
         self._remove = self._tool("trash", "Remove the stage", self._remove_stage)
-        self._more = self._tool("plus", "Add or remove a dataset, a task or a further model", self._data_menu)
+        self._more = self._tool(
+            "plus", "Add or remove a dataset, a task or a further model", self._data_menu
+        )
         for tool in (self._back, self._forth, self._remove, self._more, self.part):
             card.add_tool(tool)
         self.about = label("", "caption", wrap=True)
@@ -122,6 +131,7 @@ class NewRunPage(Page):
     def _side_card(self) -> Card:
         card = Card("As the file has it")
         self._side_head = card
+        card.caption.hide()  # the segments need the room
         self.side = Segments(self._theme, "Beside the form", SIDES)
         self.side.chosen.connect(self._choose_side)
         self._copy = self._tool("copy", "Copy", self._copy_side)
@@ -158,8 +168,9 @@ class NewRunPage(Page):
         self.command.setProperty("flat", True)
         self.command.setFrameShape(QFrame.Shape.NoFrame)
         self.command.setTabChangesFocus(True)
+        self.teacher = TeacherPreview(self._model.preview, self._theme)
         self.sides = QStackedWidget()
-        for widget in (self.yaml, self.problems, self._fine, self.command):
+        for widget in (self.yaml, self.problems, self._fine, self.teacher, self.command):
             self.sides.addWidget(widget)
         card.body.addWidget(self.sides)
         return card
@@ -241,7 +252,8 @@ class NewRunPage(Page):
         titles = {
             "yaml": "The recipe",
             "problems": "What to mend",
-            "command": "The same run, headless",
+            "teacher": "First item",
+            "command": "Headless",
         }
         self._side_head.heading.set_text(titles[side])
         if side == "problems":
@@ -250,10 +262,15 @@ class NewRunPage(Page):
         elif side == "command":
             self.command.setPlainText(self._model.command())
             self.sides.setCurrentWidget(self.command)
+        elif side == "teacher":
+            self.sides.setCurrentWidget(self.teacher)
         else:
             self.sides.setCurrentWidget(self.yaml)
 
     def _copy_side(self) -> None:
+        if self.side.current() == "teacher":
+            self.teacher.copy()
+            return
         source = self.command if self.side.current() == "command" else self.yaml
         QGuiApplication.clipboard().setText(source.toPlainText())
 

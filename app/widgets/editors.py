@@ -27,7 +27,7 @@ from app.widgets.controls import Button, label, restyle
 from app.widgets.theme import Theme
 
 COMMIT_MS = 300
-PROSE_LINES, PROSE_MARGIN = 7, 12
+PROSE_LINES, PROSE_MARGIN = 9, 12
 Value = str | int | float | bool | tuple[str, ...] | None
 
 
@@ -163,6 +163,7 @@ class ProseEditor(Editor):
         column.setSpacing(4)
         self.row.addLayout(column, 1)
         self.text = QPlainTextEdit()
+        self.text.setProperty("prose", True)
         self.text.setTabChangesFocus(True)
         lines = self.text.fontMetrics().lineSpacing()
         self.text.setFixedHeight(PROSE_LINES * lines + PROSE_MARGIN)
@@ -252,7 +253,9 @@ class ChoiceEditor(Editor):
 
     def show_field(self, field: FieldLike) -> None:
         """Show the choices and the value; a value that is no choice is shown all the same."""
-        named = any(choice.value == "" for choice in field.choices)  # the empty choice has its own words
+        named = any(
+            choice.value == "" for choice in field.choices
+        )  # the empty choice has its own words
         offered: list[tuple[str, str | None]] = []
         if field.optional and not named:
             offered.append(("default", None))

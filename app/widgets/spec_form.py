@@ -41,7 +41,7 @@ class _Row:
         self.editor.set_wrong(bool(field.problem))
         # What was set without effect can still be taken back.
         resting = bool(field.idle) and field.is_default and not field.problem
-        self.title.setEnabled(not resting)
+        restyle(self.title, "resting", resting)
         self.editor.setEnabled(not resting)
         if field.problem:
             words = f"{field.problem} {field.problem_hint}".strip()
@@ -146,10 +146,16 @@ class SpecForm(QScrollArea):
             row.editor.committed.connect(
                 lambda value, path=item.path: self.changed.emit(path, value)
             )
-            top = Qt.AlignmentFlag.AlignVCenter
-            grid.addWidget(row.title, line, 0, top)
-            grid.addWidget(row.editor, line, 1, top)
-            grid.addWidget(row.note, line, 2, top)
+            middle, top = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignTop
+            if _is_wide(item):
+                grid.addWidget(row.title, line, 0, top)
+                grid.addWidget(row.editor, line, 1, 1, 2)
+                line += 1
+                grid.addWidget(row.note, line, 1, 1, 2, top)
+            else:
+                grid.addWidget(row.title, line, 0, middle)
+                grid.addWidget(row.editor, line, 1, middle)
+                grid.addWidget(row.note, line, 2, middle)
             self._rows[item.path] = row
             line += 1
         old = self._body
@@ -179,3 +185,8 @@ class SpecForm(QScrollArea):
         self._more.setText(words)
         self._more.setAccessibleName(words)
         self._more.set_icon("caret-down" if self._unfolded else "caret-right")
+
+
+def _is_wide(field: FieldLike) -> bool:
+    """Whether the control takes the whole width, its words below: texts, and choices with sentences."""
+    return field.kind == "prose" or (field.kind == "stage" and field.multiple)

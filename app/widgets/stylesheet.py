@@ -37,6 +37,7 @@ QLabel[role="caption"] { font-size: 12px; color: $second; }
 QLabel[role="hint"] { font-size: 12px; color: $third; }
 QLabel[role="small"] { font-size: 11px; color: $second; }
 QLabel[role="section"] { font-size: 11px; color: $third; }
+QLabel[resting="true"] { color: $third; }
 QLabel[role="problem"] { font-size: 12px; color: $bad_text; }
 QLabel[role="warning"] { font-size: 12px; color: $warning_text; }
 
@@ -84,10 +85,16 @@ QPlainTextEdit, QTextEdit { padding: 4px; }
 QLineEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover { border-color: $third; }
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus { border: 2px solid $accent; padding: 2px 7px; }
 QPlainTextEdit:focus, QTextEdit:focus { border: 2px solid $accent; padding: 3px; }
-QLineEdit[wrong="true"], QSpinBox[wrong="true"], QDoubleSpinBox[wrong="true"], QComboBox[wrong="true"], QPlainTextEdit[wrong="true"], QFrame[wrong="true"] { border-color: $bad; }
-QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled, QPlainTextEdit:disabled { color: $third; background: $background; }
+QLineEdit[wrong="true"], QSpinBox[wrong="true"], QDoubleSpinBox[wrong="true"], QComboBox[wrong="true"], QFrame[wrong="true"] { border-color: $bad; }
+QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled { color: $third; background: $background; }
 QPlainTextEdit[flat="true"], QTextEdit[flat="true"] { background: transparent; border: none; padding: 0; }
 QPlainTextEdit[flat="true"]:focus, QTextEdit[flat="true"]:focus { border: none; padding: 0; }
+
+QPlainTextEdit[prose="true"] { background: $field; border: 1px solid $edge; }
+QPlainTextEdit[prose="true"]:hover { border-color: $third; }
+QPlainTextEdit[prose="true"][wrong="true"] { border-color: $bad; }
+QPlainTextEdit[prose="true"]:focus { border: 2px solid $accent; padding: 3px; }
+QPlainTextEdit[prose="true"]:disabled { color: $third; background: $background; }
 
 QComboBox::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow { image: url($icons/down.svg); width: 12px; height: 12px; }
@@ -108,7 +115,9 @@ QCheckBox:focus { border-color: $accent; }
 QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid $third; border-radius: 4px; background: $field; }
 QCheckBox::indicator:hover { border-color: $accent; }
 QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($icons/check.svg); }
+QCheckBox:disabled { color: $third; }
 QCheckBox::indicator:disabled { border-color: $line; }
+QCheckBox::indicator:checked:disabled { background: $third; border-color: $line; }
 
 QAbstractScrollArea { background: transparent; border: none; }
 QTableView, QListView { background: $panel; alternate-background-color: $panel; border: none; outline: none; gridline-color: $line;

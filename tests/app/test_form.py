@@ -8,7 +8,15 @@ from PySide6.QtWidgets import QCheckBox
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.types import Choice, FieldView
-from app.widgets.editors import BoolEditor, ChoiceEditor, LineEditor, ManyEditor, read, written
+from app.widgets.editors import (
+    BoolEditor,
+    ChoiceEditor,
+    LineEditor,
+    ManyEditor,
+    ProseEditor,
+    read,
+    written,
+)
 from app.widgets.spec_form import SpecForm
 from app.widgets.theme import Theme
 
@@ -176,3 +184,90 @@ def test_that_advanced_fields_are_folded_unless_they_hold_a_problem(form: SpecFo
 def test_that_every_control_has_a_name(form: SpecForm) -> None:
     for field in FIELDS:
         assert form.editor(field.path).control().accessibleName()
+
+
+TEMPLATE = FieldView(
+    "stages.1.teacher_template",
+    "Teacher template",
+    "prose",
+    "{question}\n{demonstration}",
+    default="{question}\n{demonstration}",
+    is_default=True,
+    help="How it is put.",
+)
+ALPHA = FieldView(
+    "stages.1.distillation_alpha",
+    "Alpha",
+    "float",
+    0.5,
+    default=0.5,
+    is_default=True,
+    help="The share.",
+    idle="Only with the Jensen-Shannon divergence.",
+)
+TEACHERS = replace(
+    TEACHER, value=("nf4", "base"), multiple=True, choices=(*TEACHER.choices, Choice("ema", "ema"))
+)
+
+
+def test_that_a_text_of_several_lines_is_typed_and_taken_back(form: SpecForm, qtbot: QtBot) -> None:
+    form.show_fields([TEMPLATE])
+    editor = form.editor(TEMPLATE.path)
+    assert isinstance(editor, ProseEditor)
+    assert editor.text.toPlainText() == TEMPLATE.value
+    assert not editor.reset.isVisible()
+    said: list[object] = []
+    form.changed.connect(lambda _, value: said.append(value))
+    editor.text.setFocus()
+    qtbot.keyClicks(editor.text, "Q ")
+    form.show_fields([TEMPLATE])  # an answer meanwhile does not overwrite what is being typed
+    qtbot.waitUntil(lambda: said == ["Q {question}\n{demonstration}"], timeout=2000)
+    form.show_fields([replace(TEMPLATE, value=said[0], is_default=False, problem="No.")])
+    assert editor.text.property("wrong") is True
+    qtbot.keyClick(editor.text, Qt.Key.Key_Tab)
+    assert editor.reset.hasFocus()
+    qtbot.keyClick(editor.reset, Qt.Key.Key_Return)
+    assert said[-1] is None
+    form.show_fields([TEMPLATE])
+    assert editor.text.toPlainText() == TEMPLATE.value
+
+
+def test_that_a_setting_without_effect_rests_and_says_why(form: SpecForm) -> None:
+    form.show_fields([ALPHA])
+    assert not form.editor(ALPHA.path).isEnabled()
+    assert form.note(ALPHA.path) == ALPHA.idle
+    form.show_fields([replace(ALPHA, value=0.3, is_default=False)])
+    assert form.editor(ALPHA.path).isEnabled()  # so that it can be taken back
+    form.show_fields([replace(ALPHA, idle="")])
+    assert form.editor(ALPHA.path).isEnabled()
+    assert form.note(ALPHA.path) == "The share."
+
+
+def test_that_several_teachers_are_numbered_and_added_at_the_end(
+    form: SpecForm, qtbot: QtBot
+) -> None:
+    form.show_fields([TEACHERS])
+    boxes = form.editor(TEACHERS.path).findChildren(QCheckBox)
+    assert [it.text() for it in boxes] == ["2. base", "1. nf4", "ema"]
+    said: list[object] = []
+    form.changed.connect(lambda _, value: said.append(value))
+    boxes[2].setFocus()
+    qtbot.keyClick(boxes[2], Qt.Key.Key_Space)
+    boxes[1].click()
+    assert said == [("nf4", "base", "ema"), ("base", "ema")]
+    form.show_fields([replace(TEACHERS, value=("base",))])
+    assert [it.text() for it in boxes] == ["base", "nf4", "ema"]
+
+
+def test_that_the_empty_choice_has_its_own_words(form: SpecForm) -> None:
+    source = replace(
+        TEACHER,
+        value=None,
+        optional=True,
+        choices=(Choice("", "the stage before"), *TEACHER.choices),
+    )
+    form.show_fields([source])
+    editor = form.editor(source.path)
+    assert isinstance(editor, ChoiceEditor)
+    assert [editor.combo.itemText(row) for row in range(3)] == ["the stage before", "base", "nf4"]
+    assert editor.combo.currentText() == "the stage before"

@@ -1,0 +1,136 @@
+"""The preview beside the form, on the page and with the real reading thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from app.settings import Settings
+from app.viewmodels import preview
+from app.viewmodels.application import Application
+from app.views.new_run_page import NewRunPage
+from app.widgets.controls import Button
+from app.widgets.theme import Theme
+from core.store.home import Home
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
+RECIPE = """\
+schema: 1
+name: Preview
+base: {name: rekindle-1m}
+datasets:
+  science: {demo: science, config: known-own, split: train, limit: 5}
+stages:
+  - {id: pruned, kind: prune}
+  - {id: back, kind: sdft, dataset: science}
+"""
+
+
+@pytest.fixture
+def application(home: Home) -> Iterator[Application]:
+    made = Application(home, Settings())
+    made.begin()
+    yield made
+    made.close()
+    made.deleteLater()
+
+
+@pytest.fixture
+def page(application: Application, theme: Theme, qtbot: QtBot) -> NewRunPage:
+    made = NewRunPage(application.new_run, Settings(), theme)
+    qtbot.addWidget(made)
+    made.resize(1104, 736)
+    made.show()
+    qtbot.waitExposed(made)
+    application.new_run.load_recipe(RECIPE)
+    made.side.choose("teacher")
+    return made
+
+
+def _select(page: NewRunPage, application: Application, card: str, qtbot: QtBot) -> None:
+    application.new_run.select(card)
+    qtbot.waitUntil(lambda: bool(application.new_run.preview.prompt.turns), timeout=5000)
+    page.refresh_now()
+
+
+def test_that_the_first_item_is_read_in_another_thread_and_shown(
+    page: NewRunPage, application: Application, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    read = preview.first_item
+
+    def watched(*given: object) -> object:
+        threads.append(threading.get_ident())
+        return read(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preview, "first_item", watched)
+    _select(page, application, "1", qtbot)
+    assert threads
+    assert threading.get_ident() not in threads
+    shown = page.teacher.turns.toPlainText()
+    assert shown.startswith("user\n")
+    assert "This is an example for a response to the question:" in shown
+    assert "characters" in page.teacher.budget.text()
+
+
+def test_that_the_preview_follows_the_template_and_names_what_is_wrong(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    _select(page, application, "1", qtbot)
+    application.new_run.set("stages.1.teacher_template", "{question}\nSeen: {demonstration}")
+    page.refresh_now()
+    assert "Seen: " in page.teacher.turns.toPlainText()
+    assert not page.teacher.problem.isVisible()
+    application.new_run.set("stages.1.teacher_template", "{question}")
+    page.refresh_now()
+    assert "{demonstration}" in page.teacher.problem.text()
+    assert page.teacher.problem.isVisible()
+
+
+def test_that_another_card_teaches_instead(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    _select(page, application, "1", qtbot)
+    application.new_run.select("base")
+    page.refresh_now()
+    assert page.teacher.empty.isVisible()
+    assert not page.teacher.turns.isVisible()
+
+
+def test_that_the_keyboard_reaches_the_preview_and_copies_it(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    _select(page, application, "1", qtbot)
+    button = next(it for it in page.side.findChildren(Button) if it.text() == "Teacher sees")
+    page.side.choose("yaml")
+    button.setFocus()
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert page.sides.currentWidget() is page.teacher
+    page._copy.setFocus()
+    qtbot.keyClick(page._copy, Qt.Key.Key_Return)
+    assert QGuiApplication.clipboard().text().startswith("[user]\n")
+    page.teacher.turns.setFocus()
+    qtbot.keyClick(page.teacher.turns, Qt.Key.Key_Tab)
+    assert not page.teacher.turns.hasFocus()
+
+
+def test_that_a_missing_file_is_said_in_the_preview_and_not_as_a_message(
+    page: NewRunPage, application: Application, qtbot: QtBot, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    application.message.connect(lambda level, text, hint: told.append(text))
+    file = RECIPE.replace(
+        "{demo: science, config: known-own, split: train, limit: 5}", "{file: no.csv}"
+    )
+    application.new_run.load_recipe(file, str(tmp_path))
+    application.new_run.select("1")
+    qtbot.waitUntil(
+        lambda: "cannot be read" in application.new_run.preview.prompt.why_not[0], timeout=5000
+    )
+    assert told == []
