@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.viewmodels import words
+from app.viewmodels import demonstration, words
 from app.viewmodels.curves import Curve, Curves
+from app.viewmodels.guard_words import guard, guard_now
 from app.viewmodels.types import GuardRow, LogLine, Mark
 from core.events import (
     CheckpointSaved,
     CkaMeasured,
     GuardWarning,
+    Metrics,
     RunFinished,
     RunStarted,
     StageFinished,
@@ -39,9 +41,7 @@ class Journal:
         if isinstance(event, GuardWarning):
             self.latest_warning[event.code] = event
             if event.step is not None:
-                self.marks.append(
-                    Mark(event.stage, event.step, words.guard(event.code, event.values))
-                )
+                self.marks.append(Mark(event.stage, event.step, guard(event.code, event.values)))
         found = line_of(logged)
         if found is None:
             return False
@@ -83,9 +83,11 @@ def line_of(logged: LoggedEvent) -> tuple[str, str] | None:
             )
         case CkaMeasured(step=None) as it:
             return "info", f"{it.subject}: CKA against {it.reference} measured on {it.n} items."
+        case Metrics() as it if demonstration.line(it.values):
+            return "info", f"{it.stage}: {demonstration.line(it.values)}"
         case GuardWarning() as it:
             at = "" if it.step is None else f" (step {it.step})"
-            return "warning", f"{it.stage}{at}: {words.guard(it.code, it.values)}"
+            return "warning", f"{it.stage}{at}: {guard(it.code, it.values)}"
     return None
 
 
@@ -154,11 +156,9 @@ def guard_rows(
             rows.append(_row(signal, curve))
     for warning in warnings:
         if warning.stage == stage and warning.code not in _IN_SIGNALS:
-            text = words.guard(warning.code, {})
-            numbers = ", ".join(words.number(value) for value in warning.values.values())
-            rows.append(
-                GuardRow(words.plain(warning.code).lower(), numbers or "yes", "", "", True, text)
-            )
+            now = guard_now(warning.code, warning.values)
+            text = guard(warning.code, {})
+            rows.append(GuardRow(words.plain(warning.code).lower(), now, "", "", True, text))
     return tuple(rows)
 
 

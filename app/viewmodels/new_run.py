@@ -152,7 +152,8 @@ class NewRunViewModel(QObject):
         for problem in self._all_problems():
             card = card_of(problem.path)
             counts[card] = counts.get(card, 0) + 1
-        return recipe_words.edited_cards(self._document.get("base"), self._form.stages(), counts)
+        base, stages = self._document.get("base"), self._form.stages()
+        return recipe_words.edited_cards(base, stages, counts, self.models())
 
     def problem_count(self, key: str) -> int:
         """How many problems the fields of a card have ("datasets", "measure" included)."""

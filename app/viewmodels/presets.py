@@ -45,6 +45,12 @@ def shipped(folder: Path = FOLDER) -> tuple[Preset, ...]:
     return tuple(found)
 
 
+def named(name: str, folder: Path = FOLDER) -> str:
+    """Path of the recipe in `folder` with this file name (without its ending); "" for none."""
+    path = folder / f"{name}.yaml"
+    return str(path) if path.is_file() else ""
+
+
 def overrides(before: Any, after: Any) -> list[str] | None:
     """The `path=value` settings that turn one recipe into the other; None when they cannot.
 

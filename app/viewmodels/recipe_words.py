@@ -36,8 +36,7 @@ def stage_facts(stage: Mapping[str, Any]) -> tuple[str, ...]:
             return _present(f"{share} of the FFN", value("criterion"))
         case "sft" | "sdft" | "bootstrap":
             by = "rewritten by" if kind == "sft" else "teacher"
-            named = value("teacher")
-            names = " + ".join(map(str, named)) if isinstance(named, list) else named
+            names = _names(value("teacher"))
             teacher = f"{by} {names}" if names else ""
             steps, epochs = value("max_steps"), value("num_train_epochs")
             length = f"{steps} steps" if steps is not None else f"{epochs} epochs"
@@ -66,8 +65,8 @@ def short_model(label: str) -> str:
 
 def run_facts(recipe: Recipe) -> tuple[str, ...]:
     """Seed, teachers, device and protocols: what must be known to read a run's numbers."""
-    teachers = dict.fromkeys(getattr(stage, "teacher", None) for stage in recipe.stages)
-    named = ", ".join(teacher for teacher in teachers if teacher)
+    taught = (_names(getattr(stage, "teacher", None)) for stage in recipe.stages)
+    named = ", ".join(dict.fromkeys(filter(None, taught)))
     scorers = dict.fromkeys(
         words.SCORER.get(recipe.tasks[task].scorer, recipe.tasks[task].scorer)
         for task in recipe.measure.tasks
@@ -94,6 +93,17 @@ def chain(recipe: Recipe) -> str:
     return " → ".join(kinds) or "measure"
 
 
+def seed(recipe: Recipe, stages: Sequence[str]) -> int:
+    """The seed of these stages: one's own where it has one, else the recipe's."""
+    own = [getattr(it, "seed", None) for it in recipe.stages if it.id in stages]
+    return own[0] if len(own) == 1 and own[0] is not None else recipe.seed
+
+
+def _names(teachers: Any) -> str:
+    """One teacher, or several; "" for nobody."""
+    return " + ".join(map(str, teachers)) if isinstance(teachers, list) else str(teachers or "")
+
+
 def _present(*parts: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in parts if part not in ("", None))
 
@@ -101,6 +111,8 @@ def _present(*parts: Any) -> tuple[str, ...]:
 def facts_by_stage(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """`stage_facts` and `base_facts` of a whole recipe, by stage id."""
     facts = {BASE: base_facts(recipe.base.model_dump())}
+    for name, model in recipe.models.items():
+        facts[name] = base_facts(model.model_dump())
     for stage in recipe.stages:
         facts[stage.id] = stage_facts(stage.model_dump())
     return facts
@@ -126,7 +138,10 @@ def cards(recipe: Recipe) -> tuple[StageCard, ...]:
 
 
 def edited_cards(
-    base: Any, stages: Sequence[Mapping[str, Any]], problems: Mapping[str, int]
+    base: Any,
+    stages: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, int],
+    models: Mapping[str, str],
 ) -> tuple[StageCard, ...]:
     """The cards of a recipe being edited, whose data may be incomplete or wrong.
 
@@ -134,8 +149,10 @@ def edited_cards(
         base: data of the base model.
         stages: data of the stages.
         problems: number of problems by card: "base" or the stage's index.
+        models: further models and what they are, by name; they stand on the base's card.
     """
     first = base if isinstance(base, Mapping) else {}
+    others = (f"{name}: {model}" for name, model in models.items())
     cards = [
         StageCard(
             BASE,
@@ -143,7 +160,7 @@ def edited_cards(
             "base",
             "",
             BASE,
-            headline=" · ".join(base_facts(first)),
+            headline=" · ".join((*base_facts(first), *others)),
             problems=problems.get(BASE, 0),
         )
     ]

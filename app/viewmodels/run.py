@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.viewmodels import recipe_words, words
+from app.viewmodels import demonstration, recipe_words, words
+from app.viewmodels.best import HELD_OUT, Best, bests
+from app.viewmodels.guard_words import guard
 from app.viewmodels.journal import guard_rows
 from app.viewmodels.provenance import provenance, run_part
 from app.viewmodels.run_fold import (
@@ -238,6 +241,18 @@ class RunViewModel(QObject):
         """The curves of one metric, one a stage."""
         return self._fold.curves.series(key, self._fold.strip.roles)
 
+    def best(self, key: str) -> tuple[Best, ...]:
+        """Where a metric was best, for those of which that decides something."""
+        running = self._fold.strip.current
+        training = (running.id,) if running is not None else ()
+        return bests(self.series(key), self.recipe, training) if key == HELD_OUT else ()
+
+    def demonstrations(self) -> tuple[demonstration.Check, ...]:
+        """What each stage found out about its demonstrations before it trained."""
+        found = self._fold.checks.found(guard(demonstration.NO_HELP, {}))
+        how = "greedy answers to held-out training items, before step 1"
+        return tuple(replace(it, source=self.source([it.stage], protocol=how)) for it in found)
+
     def planned_steps(self, stages: Iterable[str]) -> int:
         """Steps the longest of these training stages will take; 0 while unknown."""
         return max((self._fold.strip.steps(stage) for stage in stages), default=0)
@@ -249,7 +264,7 @@ class RunViewModel(QObject):
             dataset = recipe_words.datasets(self.recipe, named)
         return provenance(
             run=run_part(self.name, self.uid),
-            seed=self.recipe.seed if self.recipe is not None else None,
+            seed=recipe_words.seed(self.recipe, named) if self.recipe is not None else None,
             checkpoint=", ".join(named),
             dataset=dataset,
             protocol=protocol,

@@ -9,6 +9,7 @@ from collections import deque
 from typing import assert_never
 
 from app.viewmodels.curves import Curves
+from app.viewmodels.demonstration import Checks
 from app.viewmodels.journal import Journal
 from app.viewmodels.scores import Scores
 from app.viewmodels.similarity import Similarity
@@ -50,6 +51,7 @@ class RunFold:
     Attributes:
         strip: the stages' states.
         curves: scalar series.
+        checks: whether demonstrations help.
         scores: accuracies.
         similarity: CKA.
         journal: lines of the log, and warnings.
@@ -63,6 +65,7 @@ class RunFold:
     def __init__(self) -> None:
         self.strip = StageStrip()
         self.curves = Curves()
+        self.checks = Checks()
         self.scores = Scores()
         self.similarity = Similarity()
         self.journal = Journal()
@@ -98,7 +101,7 @@ class RunFold:
                 self.strip.progress(event)
                 return HEADER, STAGES
             case Metrics():
-                self.curves.add(event.stage, event.step, event.values)
+                self.curves.add(event.stage, event.step, self.checks.take(event))
                 self.training = event.stage
                 return SERIES, GUARDS
             case CompletionSampled():
@@ -114,6 +117,7 @@ class RunFold:
                 self.similarity.add(event)
                 return (CKA,)
             case GuardWarning():
+                self.checks.warn(event)
                 return GUARDS, SERIES
             case Heartbeat():
                 self.heartbeat = event

@@ -70,7 +70,7 @@ def fraction_of(row: RunRow, stages: Sequence[Mapping[str, Any]]) -> RowFraction
 def _ends(stages: Sequence[Mapping[str, Any]], recovered: str) -> tuple[str, str]:
     """Ids of base and degraded, from the raw recipe, which may be one of another version."""
     steps: dict[str, Step] = {}
-    for card in recipe_words.edited_cards(None, stages, {}):
+    for card in recipe_words.edited_cards(None, stages, {}, {}):
         source = card.source if card.source in steps else None
         steps[card.id] = Step(card.id, card.kind, None, source, _ROLES.get(card.role))
     trio = recovery.trio(list(steps.values()), recovered) if recovered in steps else None

@@ -19,6 +19,11 @@ from core.events import (
     StageFinished,
     StageStarted,
 )
+from core.recipe.field import BASE
+from core.recipe.plan import MODEL
+
+_FOUND = (BASE, MODEL)
+"""Kinds of steps that make nothing: the model is there already."""
 
 
 @dataclass
@@ -178,8 +183,10 @@ def _headline(
     if state.status == "running" and state.progress is not None:
         return f"{_doing(stage, measuring)}{progress_text(state.progress)}".strip()
     if state.status == "running":
-        return _doing(stage, measuring).strip() or "starting"
-    parts = [*facts, state.dtype if stage.kind == "base" else "", words.size(state.bytes)]
+        return _doing(stage, measuring).strip() or (
+            "loading" if stage.kind in _FOUND else "starting"
+        )
+    parts = [*facts, state.dtype if stage.kind in _FOUND else "", words.size(state.bytes)]
     return " · ".join(part for part in parts if part and part != words.size(0))
 
 

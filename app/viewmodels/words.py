@@ -6,7 +6,6 @@ Pure texts: neither Qt nor the command line is known, and both use them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import datetime
 
 MINUS = "\u2212"
@@ -68,25 +67,6 @@ SCORER = {
     "option_likelihood_v1": "option likelihood v1",
 }
 PREPROCESSING = {"center": "centred", "paper_5_4": "standardised (paper 5.4)"}
-
-_GUARDS = {
-    "samples_dropped": "Samples were left out: their prompt is longer than the limit.",
-    "truncated_completions": "Completions ran into the length limit; allow longer ones if answers "
-    "are cut.",
-    "artefact_phrases": "Completions speak of the example that the teacher was shown; skip more "
-    "tokens at the start.",
-    "entropy_collapse": "The student's entropy has fallen far: it may be repeating itself.",
-    "no_counted_tokens": "No token of this step carried a loss: the completions are shorter than "
-    "the tokens skipped.",
-    "sink_tokens_dropped": "Tokens of extreme norm were left out of the comparison.",
-    "demonstration_no_help": "The demonstration does not help the teacher, so SDFT has little to teach. "
-    "Bootstrap the model from a larger one first: preset Two stages.",
-    "thinking_model": "This model thinks before it answers. A teacher that was shown an answer thinks less, "
-    "and so will the student: watch the completion length.",
-    "stopped_early": "Stopped early: the held-out loss fell no further.",
-    "achieved_ratio": "The pruned share differs from the one asked for: widths are rounded.",
-    "slow_device": "This device is slow in the precision asked for.",
-}
 
 # key: (title, unit); the order is the order in which people look at them
 _METRICS = {
@@ -151,13 +131,6 @@ def status(state: str, failure: str = "") -> str:
     if state == "failed" and failure:
         return f"failed: {FAILURE.get(failure, plain(failure).lower())}"
     return STATUS.get(state, state)
-
-
-def guard(code: str, values: Mapping[str, float]) -> str:
-    """The sentence for a guard's warning, with its numbers behind it."""
-    sentence = _GUARDS.get(code, plain(code) + ".")
-    numbers = ", ".join(f"{plain(key).lower()} {number(it)}" for key, it in values.items())
-    return f"{sentence} ({numbers})" if numbers else sentence
 
 
 def number(value: float) -> str:

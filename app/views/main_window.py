@@ -144,6 +144,7 @@ class MainWindow(QMainWindow):
             page.runs_wanted.connect(lambda: self.show_page("runs"))
             page.reused.connect(self._reuse)
             page.compared.connect(lambda uid: self.compare([uid]))
+            page.preset_wanted.connect(self._load_preset)
             self._run_page = page
             self.stack.addWidget(page)
         return self._run_page
@@ -225,6 +226,10 @@ class MainWindow(QMainWindow):
 
     def _reuse(self, uid: str) -> None:
         self.application.duplicate(uid)
+        self.show_page("new")
+
+    def _load_preset(self, path: str) -> None:
+        self.application.new_run.load_preset(path)
         self.show_page("new")
 
     def _header(self) -> QFrame:

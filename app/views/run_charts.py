@@ -66,6 +66,9 @@ class MetricCard(Card):
         self.chart = LineChart(theme, "Metric over steps", empty=NO_CURVE)
         self.chart.set_smoothing(float(self.smoothing.key()))
         self.body.addWidget(self.chart)
+        self.note = label("", "caption", wrap=True)
+        self.note.hide()
+        self.body.addWidget(self.note)
 
     def show_run(self, run: RunViewModel) -> None:
         """Show a run; its first metric is the divergence where there is one."""
@@ -91,6 +94,10 @@ class MetricCard(Card):
         stages = [curve.stage for curve in curves]
         self.chart.set_source(run.source(stages))
         self.chart.set_span(run.planned_steps(stages))
+        best = run.best(self._key) if self._key else ()
+        notes = [f"{it.stage}, {it.text}" if len(best) > 1 else it.text for it in best]
+        self.note.setText("\n".join(f"{text[:1].upper()}{text[1:]}." for text in notes))
+        self.note.setVisible(bool(best))
         tokens = hues([curve.role for curve in curves], self._theme)
         self.chart.set_lines(
             Line(
@@ -99,12 +106,12 @@ class MetricCard(Card):
                 token,
                 curve.x,
                 curve.y,
+                points=bool(best),  # measured now and then, not at every step
             )
             for curve, token in zip(curves, tokens, strict=True)
         )
-        self.chart.set_marks(
-            MarkLine(mark.step, mark.text) for mark in run.marks() if mark.stage in stages
-        )
+        warned = (MarkLine(mark.step, mark.text) for mark in run.marks() if mark.stage in stages)
+        self.chart.set_marks([*warned, *(MarkLine(it.step, it.text, "accent") for it in best)])
 
     def _choose(self, key: str) -> None:
         self._key = key

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVB
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
+from app.views.demonstration_line import DemonstrationLine
 from app.views.dialogs import Dialogs
 from app.views.page import SPACING, Page
 from app.views.run_charts import AccuracyCard, CkaCard, MetricCard
@@ -38,6 +39,7 @@ class RunPage(Page):
     runs_wanted = Signal()
     reused = Signal(str)
     compared = Signal(str)
+    preset_wanted = Signal(str)
 
     def __init__(
         self, application: Application, settings: Settings, theme: Theme, dialogs: Dialogs
@@ -77,15 +79,25 @@ class RunPage(Page):
             (run.scoresChanged, lambda: self.later(self.accuracy.refresh, self._show_scores)),
             (run.ckaChanged, lambda: self.later(self.cka.refresh)),
             (run.completionsChanged, lambda: self.later(self.completions.refresh)),
-            (run.guardsChanged, lambda: self.later(self.details.refresh_guards)),
+            (
+                run.guardsChanged,
+                lambda: self.later(self.details.refresh_guards, self.demonstration.refresh),
+            ),
             (run.logChanged, lambda: self.later(self.details.refresh_log)),
         ]
         for signal, slot in self._wires:
             signal.connect(slot)
         self._show_header()
         self._show_stages()
-        for card in (self.curves, self.accuracy, self.cka, self.completions, self.details):
-            card.show_run(run)
+        for part in (
+            self.demonstration,
+            self.curves,
+            self.accuracy,
+            self.cka,
+            self.completions,
+            self.details,
+        ):
+            part.show_run(run)
         self.stack.setCurrentIndex(1)
 
     def _content(self) -> QWidget:
@@ -98,6 +110,9 @@ class RunPage(Page):
         column.addWidget(self.failure)
         self.strip = StageStrip(self._theme)
         column.addWidget(self.strip)
+        self.demonstration = DemonstrationLine(self._theme)
+        self.demonstration.preset_wanted.connect(self.preset_wanted)
+        column.addWidget(self.demonstration)
         self.curves = MetricCard(self._settings, self._theme)
         self.accuracy = AccuracyCard(self._theme)
         self.cka = CkaCard(self._theme)

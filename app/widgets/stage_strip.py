@@ -219,12 +219,12 @@ class StageCardButton(QAbstractButton):
 
 
 class _Arrow(QWidget):
-    """The arrow between two cards; absent before a branch."""
+    """What stands between two cards: an arrow, a line before a branch, a plus before a further model."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
-        self.branch = False
+        self.branch = self.root = False
         self.setFixedSize(ARROW_WIDTH, 20)
         theme.changed.connect(self.update)
 
@@ -234,7 +234,10 @@ class _Arrow(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(self._theme.tokens.third), 1.1))
         middle, centre = self.height() / 2, self.width() / 2
-        if self.branch:
+        if self.root:
+            painter.drawLine(int(centre - 4), int(middle), int(centre + 4), int(middle))
+            painter.drawLine(int(centre), int(middle - 4), int(centre), int(middle + 4))
+        elif self.branch:
             painter.drawLine(int(centre), 4, int(centre), 16)
         else:
             painter.drawLine(int(centre - 5), int(middle), int(centre + 5), int(middle))
@@ -296,6 +299,7 @@ class StageStrip(QScrollArea):
             widget.setChecked(place == selected)
             if place:
                 self._arrows[place - 1].branch = branch
+                self._arrows[place - 1].root = card.source is None
                 self._arrows[place - 1].update()
             before = card.id
 

@@ -221,6 +221,76 @@ def _score(stage: str, subject: str, task: str, correct: int, step: int | None =
     )
 
 
+def two_stage() -> Recipe:
+    """A small model bootstrapped from a larger one and then recovered by SDFT, by several teachers."""
+    return Recipe.model_validate(
+        {
+            "name": "fixture · bootstrapped, then SDFT",
+            "base": {"name": "rekindle-1m"},
+            "models": {"large": {"name": "smollm2-135m-instruct"}},
+            "datasets": {"tooluse": {"file": "data/tooluse.jsonl"}},
+            "stages": [
+                {"id": "pruned", "kind": "prune"},
+                {"id": "taught", "kind": "bootstrap", "teacher": "large", "dataset": "tooluse"},
+                {
+                    "id": "recovered",
+                    "kind": "sdft",
+                    "teacher": ["taught", "ema"],
+                    "dataset": "tooluse",
+                    "max_steps": STEPS,
+                    "eval_steps": 20,
+                    "early_stopping_patience": 3,
+                    "seed": 7,
+                },
+            ],
+        }
+    )
+
+
+def checked(of: Recipe, *, taught: float = 1.0) -> list[Event]:
+    """The log of a finished `two_stage` run whose teacher, shown the demonstration, reaches `taught`."""
+    steps = plan(of)
+    made: list[Event] = [
+        RunStarted(session=1, stages=tuple(step.planned for step in steps), environment={})
+    ]
+    for step in steps:
+        made.append(StageStarted(stage=step.id, device="cpu", dtype="float32"))
+        if step.kind == "sdft":
+            made += _check(step, taught)
+            made += [it for it in _training(step, 100, random.Random(3)) if isinstance(it, Metrics)]
+            for at, loss in ((20, 0.6), (40, 0.31), (60, 0.36), (80, 0.4), (100, 0.44)):
+                made.append(Metrics(stage=step.id, step=at, values={"held_out_loss": loss}))
+            made.append(
+                GuardWarning(
+                    stage=step.id,
+                    code="stopped_early",
+                    step=100,
+                    values={"best_step": 40.0, "held_out_loss": 0.31, "measurements": 3.0},
+                )
+            )
+        made += _closing(step)
+    made.append(RunFinished(status="done", seconds=900.0))
+    return made
+
+
+def _check(step: Step, taught: float) -> list[Event]:
+    values = {
+        "demonstration_items": 32.0,
+        "accuracy_without_demonstration": 0.45,
+        "accuracy_with_demonstration": taught,
+        "teacher_accuracy": taught,
+        "kl_with_demonstration": 0.9,
+        "kl_without_demonstration": 0.1,
+    }
+    made: list[Event] = [Metrics(stage=step.id, step=0, values=values)]
+    if taught < 0.55:
+        warned = {**values, "least_lift": 0.1}
+        made.append(
+            GuardWarning(stage=step.id, code="demonstration_no_help", step=0, values=warned)
+        )
+    return made
+
+
 def items(stage: str, subject: str) -> ItemsEvaluated:
     """A batch of scored items, as the evaluation stage emits it."""
     return ItemsEvaluated(

@@ -1,0 +1,77 @@
+"""Sentences for the guards' warnings, with their numbers told where a person would tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from app.viewmodels import words
+
+_SENTENCES = {
+    "samples_dropped": "Samples were left out: their prompt is longer than the limit.",
+    "truncated_completions": "Completions ran into the length limit; allow longer ones if answers "
+    "are cut.",
+    "artefact_phrases": "Completions speak of the example that the teacher was shown; skip more "
+    "tokens at the start.",
+    "entropy_collapse": "The student's entropy has fallen far: it may be repeating itself.",
+    "no_counted_tokens": "No token of this step carried a loss: the completions are shorter than "
+    "the tokens skipped.",
+    "sink_tokens_dropped": "Tokens of extreme norm were left out of the comparison.",
+    "demonstration_no_help": "The demonstration does not help the teacher, so SDFT has little to teach. "
+    "Bootstrap the model from a larger one first: preset Two stages.",
+    "thinking_model": "This model thinks before it answers. A teacher that was shown an answer thinks less, "
+    "and so will the student: watch the completion length.",
+    "stopped_early": "Stopped early: the held-out loss fell no further.",
+    "achieved_ratio": "The pruned share differs from the one asked for: widths are rounded.",
+    "slow_device": "This device is slow in the precision asked for.",
+}
+
+Values = Mapping[str, float]
+
+
+def _no_help(values: Values) -> str:
+    alone = words.percent(values["accuracy_without_demonstration"])
+    taught = words.percent(values["teacher_accuracy"])
+    least = words.number(100 * values["least_lift"])
+    return f"student {alone}, teacher shown it {taught}; at least {least} points more are expected"
+
+
+def _stopped_early(values: Values) -> str:
+    loss, step = words.number(values["held_out_loss"]), words.number(values["best_step"])
+    count = words.number(values["measurements"])
+    return (
+        f"lowest at step {step}: {loss} nats/token; {count} measurements since without a lower one"
+    )
+
+
+_NUMBERS: Mapping[str, Callable[[Values], str]] = {
+    "demonstration_no_help": _no_help,
+    "stopped_early": _stopped_early,
+}
+_SHORT: Mapping[str, Callable[[Values], str]] = {
+    "demonstration_no_help": lambda it: (
+        f"{words.percent(it['accuracy_without_demonstration'])} → {words.percent(it['teacher_accuracy'])}"
+    ),
+    "stopped_early": lambda it: f"best: step {words.number(it['best_step'])}",
+}
+
+
+def guard(code: str, values: Values) -> str:
+    """The sentence for a warning, with its numbers behind it."""
+    sentence = _SENTENCES.get(code, words.plain(code) + ".")
+    numbers = _told(_NUMBERS, code, values) or ", ".join(
+        f"{words.plain(key).lower()} {words.number(it)}" for key, it in values.items()
+    )
+    return f"{sentence} ({numbers})" if numbers else sentence
+
+
+def guard_now(code: str, values: Values) -> str:
+    """The numbers of a warning in a cell of a table."""
+    return _told(_SHORT, code, values) or ", ".join(map(words.number, values.values())) or "yes"
+
+
+def _told(how: Mapping[str, Callable[[Values], str]], code: str, values: Values) -> str:
+    """The numbers in words; "" where a warning of another version lacks one of them."""
+    try:
+        return how[code](values) if code in how else ""
+    except KeyError:
+        return ""
