@@ -91,7 +91,16 @@ class Curves:
         """The curves of `key`, one a stage, ready to be painted."""
         title, unit = words.metric(key)
         return tuple(
-            Series(stage, key, title, unit, roles.get(stage, ""), curve.x, curve.y())
+            Series(
+                stage,
+                key,
+                title,
+                unit,
+                roles.get(stage, ""),
+                curve.x,
+                curve.y(),
+                sparse=key in words.SPARSE,
+            )
             for stage, curve in self._by_key.get(key, {}).items()
         )
 

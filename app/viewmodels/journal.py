@@ -142,6 +142,8 @@ _SIGNALS = (
 
 _IN_SIGNALS = frozenset({"artefact_phrases", "entropy_collapse", "truncated_completions"})
 """Warnings that a row above tells already."""
+_NEWS = frozenset({"stopped_early"})
+"""What is told as a warning and is none: it was asked for."""
 
 
 def guard_rows(
@@ -158,7 +160,11 @@ def guard_rows(
         if warning.stage == stage and warning.code not in _IN_SIGNALS:
             now = guard_now(warning.code, warning.values)
             text = guard(warning.code, {})
-            rows.append(GuardRow(words.plain(warning.code).lower(), now, "", "", True, text))
+            rows.append(
+                GuardRow(
+                    words.plain(warning.code).lower(), now, "", "", warning.code not in _NEWS, text
+                )
+            )
     return tuple(rows)
 
 

@@ -58,7 +58,7 @@ class StageCard:
 class Series:
     """One curve: `x` steps (float64, ascending), `y` values (NaN for gaps); equal lengths.
 
-    `run` is "" on the run page, and the run's label in comparisons.
+    `run` is "" on the run page, and the run's label in comparisons. `sparse` ones are measured now and then.
     """
 
     stage: str
@@ -69,6 +69,7 @@ class Series:
     x: Floats
     y: Floats
     run: str = ""
+    sparse: bool = False
 
 
 @dataclass(frozen=True)

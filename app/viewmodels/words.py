@@ -98,6 +98,8 @@ _METRICS = {
     "step_seconds": ("Time per step", "s"),
     "rollout_seconds": ("Time of the rollout", "s"),
 }
+SPARSE = frozenset({"held_out_loss"})
+"""Metrics measured now and then, not at every step."""
 _ALIASES = {"kl": "divergence", "student_entropy": "entropy"}
 _RANK = {key: rank for rank, key in enumerate(_METRICS)}
 

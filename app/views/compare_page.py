@@ -210,6 +210,7 @@ class ComparePage(Page):
             return
         self._overlay_card.set_caption(self._model.key_title(self._key)[1] if self._key else "")
         curves = self._model.overlay(self._key) if self._key else ()
+        self.smoothing.setVisible(any(not curve.sparse for curve in curves))
         alone = len({curve.run for curve in curves}) == len(curves)
         self.overlay.set_lines(
             Line(
@@ -217,6 +218,7 @@ class ComparePage(Page):
                 *_named(look[curve.run], curve.stage, curve.role, alone=alone),
                 curve.x,
                 curve.y,
+                points=curve.sparse,
             )
             for curve in curves
         )

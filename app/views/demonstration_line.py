@@ -67,8 +67,8 @@ class DemonstrationLine(QFrame):
         check = next((it for it in checks if it.stage == self._stage), checks[-1])
         self.stage.set_options([(it.stage, it.stage) for it in checks], check.stage)
         self.stage.setVisible(len(checks) > 1)
-        answer = f"{check.answer[:1].upper()}{check.answer[1:]}."
-        self.facts.setText(f"{answer} {check.text}")
+        answer = f"{check.answer[:1].upper()}{check.answer[1:]}"
+        self.facts.setText(f"{answer} · {check.text}")
         self.setToolTip(check.source)
         self.facts.setAccessibleDescription(check.source)
         self.advice.setText(check.advice)

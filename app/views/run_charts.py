@@ -87,10 +87,10 @@ class MetricCard(Card):
             self._key = first[0] if first else keys[0] if keys else ""
         self.which.set_options([(key, run.key_title(key)[0]) for key in keys], self._key)
         self.which.setVisible(bool(keys))
-        self.smoothing.setVisible(bool(keys))
+        curves = run.series(self._key) if self._key else ()
+        self.smoothing.setVisible(any(not curve.sparse for curve in curves))
         self.heading.setVisible(not keys)
         self.chart.set_unit(run.key_title(self._key)[1] if self._key else "")
-        curves = run.series(self._key) if self._key else ()
         stages = [curve.stage for curve in curves]
         self.chart.set_source(run.source(stages))
         self.chart.set_span(run.planned_steps(stages))
@@ -106,7 +106,7 @@ class MetricCard(Card):
                 token,
                 curve.x,
                 curve.y,
-                points=bool(best),  # measured now and then, not at every step
+                points=curve.sparse,
             )
             for curve, token in zip(curves, tokens, strict=True)
         )

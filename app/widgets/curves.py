@@ -25,7 +25,8 @@ DOT_EVERY_PX = 6
 class Line:
     """One curve: `x` ascending, NaN in `y` is a gap; `token` names a colour of the theme or is one.
 
-    A band is drawn where `low` and `high` are given. `dashed` curves are not smoothed.
+    A band is drawn where `low` and `high` are given. Curves that are `dashed` or consist of `points` measured
+    now and then are not smoothed.
     """
 
     key: str
@@ -106,7 +107,8 @@ class CurveItems:
         def reduced(y: Floats) -> tuple[Floats, Floats]:
             return decimate(line.x, log10(y) if log else y, columns, window)
 
-        smoothing = 0.0 if line.dashed or line.low is not None else weight
+        whole = line.dashed or line.points or line.low is not None
+        smoothing = 0.0 if whole else weight
         self.raw.setVisible(smoothing > 0)
         if smoothing > 0:
             self.raw.setPen(pg.mkPen(mix(colour, ground, FAINT), width=1))

@@ -89,7 +89,8 @@ def test_that_an_early_stop_is_told_with_its_numbers(qtbot: QtBot) -> None:
     run = _run()
     said = "\n".join(it.text for it in run.log())
     assert "lowest at step 40: 0.31 nats/token; 3 measurements since without a lower one" in said
-    assert {it.signal: it.now for it in run.guards()}["stopped early"] == "best: step 40"
+    (stopped,) = (it for it in run.guards() if it.signal == "stopped early")
+    assert (stopped.now, stopped.bad) == ("best: step 40", False)
 
 
 def test_that_a_warning_of_another_version_is_still_told() -> None:
@@ -113,6 +114,9 @@ def test_that_the_best_step_of_the_held_out_loss_is_marked(theme: Theme, qtbot: 
     assert card.note.text().startswith("Best: step 40")
     card.chart.redraw()
     assert any(it.value() == 40 for it in card.chart._mark_items)
+    assert not card.smoothing.isVisibleTo(card)  # a value that is named is the one that is drawn
+    (curve,) = run.series("held_out_loss")
+    assert curve.sparse
 
 
 def test_that_the_line_is_hidden_until_something_was_checked(theme: Theme, qtbot: QtBot) -> None:
@@ -122,7 +126,7 @@ def test_that_the_line_is_hidden_until_something_was_checked(theme: Theme, qtbot
     assert line.isHidden()
     line.show_run(_run())
     assert not line.isHidden()
-    assert line.facts.text().startswith("Yes. student 45 %")
+    assert line.facts.text().startswith("Yes · student 45 %")
     assert "seed 7" in line.toolTip()
     assert not line.remedy.isVisibleTo(line)
     assert not line.advice.isVisibleTo(line)
