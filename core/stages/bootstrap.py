@@ -29,10 +29,11 @@ from core.stages.context import StageContext
 from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
 from core.stages.items import demonstrated, fitting, within
+from core.stages.objective import Plan, StepReport
 from core.stages.progress import Counter
 from core.stages.student import Student, prepare
 from core.stages.teachers import require_same_tokens
-from core.stages.training import Plan, StepReport, train
+from core.stages.training import train
 
 SAMPLING_STEP = 0
 """The teacher samples once, before the first step."""

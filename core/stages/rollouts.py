@@ -26,9 +26,9 @@ from core.lm.generate import Generated, end_ids
 from core.recipe.training_specs import SdftSpec
 from core.stages.context import StageContext
 from core.stages.distilling import Completion, Distiller, Shown, split
+from core.stages.objective import Plan, Share
 from core.stages.student import Student
 from core.stages.teachers import Teachers
-from core.stages.training import Plan, Share
 
 _WHO, _WHICH = 1, 2  # streams of random numbers, beside those of the tokens
 

@@ -31,10 +31,11 @@ from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations
 from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
 from core.stages.items import demonstrated, fitting, within
+from core.stages.objective import Plan, Share, StepReport
 from core.stages.rollouts import Rollouts
 from core.stages.student import Student, prepare
 from core.stages.teachers import Teachers
-from core.stages.training import Plan, Share, StepReport, train
+from core.stages.training import train
 from core.stages.training_state import saved_step
 
 HELD_OUT_STEP = 0

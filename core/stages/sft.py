@@ -26,9 +26,10 @@ from core.recipe.training_specs import SftSpec
 from core.stages.context import StageContext
 from core.stages.held_out import held_out
 from core.stages.items import Source, demonstrated, fitting, within
+from core.stages.objective import Plan, StepReport
 from core.stages.rewrite import rewritten
 from core.stages.student import Student, prepare
-from core.stages.training import Plan, StepReport, train
+from core.stages.training import train
 
 CHUNK_TOKENS = 256  # tokens whose logits exist at once; the default of sdft.chunk_tokens
 

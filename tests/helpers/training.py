@@ -12,7 +12,7 @@ import torch
 from core.data.example import Dataset, Example, Message
 from core.lm.checkpoint import Checkpoint, write_manifest
 from core.lm.load import load_model
-from core.stages.training import Share
+from core.stages.objective import Share
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CITIES, CPU32, tiny_base
 

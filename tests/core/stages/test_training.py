@@ -19,8 +19,9 @@ from core.events import CheckpointSaved, Metrics, Progress
 from core.lm.checkpoint import read_manifest
 from core.recipe.training_specs import SftSpec
 from core.stages.context import StageContext
+from core.stages.objective import Plan, StepReport
 from core.stages.student import prepare
-from core.stages.training import Plan, StepReport, train
+from core.stages.training import train
 from core.stages.training_state import load_state, saved_step
 from tests.helpers.contexts import Stand
 from tests.helpers.training import stand, stop_at_look, weights
