@@ -80,9 +80,14 @@ def run(spec: SdftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkp
         "held_out": len(kept_out),
     }
     objective = SelfDistillation(spec, student, teachers, kept_out, context)
-    fresh = context.processes.is_main and saved_step(context.folder) is None
-    if fresh and len(kept_out) >= SMALLEST_CHECK:
-        facts |= check_demonstrations(kept_out, student, teachers, objective.distiller, context)
+    if context.processes.is_main and len(kept_out) >= SMALLEST_CHECK:
+        if saved_step(context.folder) is None:
+            objective.checked.update(
+                check_demonstrations(kept_out, student, teachers, objective.distiller, context)
+            )
+        facts["demonstration_check"] = (
+            objective.checked
+        )  # of a resumed training: recalled by `train`
     return train(spec, checkpoint, context, student, items, objective, facts)
 
 
@@ -105,7 +110,12 @@ class Found:
 
 
 class SelfDistillation:
-    """Rollout, teacher and divergence of one optimizer step; an `Objective`."""
+    """Rollout, teacher and divergence of one optimizer step; an `Objective`.
+
+    Attributes:
+        distiller: scores completions.
+        checked: what the check of the demonstrations has found.
+    """
 
     def __init__(
         self,
@@ -122,6 +132,7 @@ class SelfDistillation:
         )
         self._rollouts = Rollouts(spec, student, teachers, self.distiller, context)
         self._guards = Guards()
+        self.checked: dict[str, float] = {}
 
     def accumulate(self, step: int, plan: Plan[Shown], backward: Callable[[Tensor], None]) -> Found:
         """Sample, score and add the gradients of a share of one optimizer step."""
@@ -189,8 +200,12 @@ class SelfDistillation:
         return loss
 
     def notes(self) -> dict[str, Any]:
-        """What the guards have seen, and completions that later steps learn from."""
-        return {"guards": self._guards.to_json(), "rollouts": self._rollouts.notes()}
+        """What the guards and the check have seen, and completions that later steps learn from."""
+        return {
+            "guards": self._guards.to_json(),
+            "rollouts": self._rollouts.notes(),
+            "checked": self.checked,
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """The running average, where one teaches."""
@@ -199,6 +214,7 @@ class SelfDistillation:
     def recall(self, notes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Let guards, completions and running average go on."""
         self._guards = Guards.from_json(notes["guards"])
+        self.checked.update(notes["checked"])
         self._rollouts.recall(notes["rollouts"])
         if self._teachers.shadow is not None:
             self._teachers.shadow.restore(tensors)

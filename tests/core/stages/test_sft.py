@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.events import GuardWarning, Metrics
 from core.lm.load import load_model, load_tokenizer
 from core.recipe.training_specs import SftSpec
 from core.stages import sft
+from core.stages.held_out import held_out
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32
 from tests.helpers.training import stand, weather, weights
@@ -164,3 +166,69 @@ def test_that_items_without_demonstration_are_refused_by_the_datasets_name(tmp_p
 
     with pytest.raises(UserError, match="Dataset bare has no demonstration for 2 of its 5 items"):
         train(place, dataset=["weather", "bare"])
+
+
+def spied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[tuple[list[int], list[int]]]:
+    """Prompts and answers of all items of the training that follows, held-out ones among them."""
+    found: list[tuple[list[int], list[int]]] = []
+
+    def split(items: Any, settings: Any, seed: int) -> Any:
+        found[:] = [(it.prompt, it.answer) for it in items]
+        return held_out(items, settings, seed)
+
+    monkeypatch.setattr(sft, "held_out", split)
+    return found
+
+
+@pytest.mark.parametrize(("ratio", "replayed"), [(0.2, 2), (0.5, 8), (0.1, 1), (0.9, 12)])
+def test_that_earlier_items_are_that_share_of_all_and_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, replayed: int
+) -> None:
+    place = stand(tmp_path, count=8)
+    earlier = weather(12, demonstration="Once I said")
+    rows = tuple(
+        replace(it, demonstration=f"{it.demonstration} {it.id}") for it in earlier.examples
+    )
+    place.datasets["earlier"] = replace(earlier, name="earlier", examples=rows)
+    found = spied(monkeypatch)
+
+    made = train(place, max_steps=1, replay="earlier", replay_ratio=ratio)
+
+    tokenizer = load_tokenizer(made)
+    old = [str(tokenizer.decode(answer)) for _, answer in found]
+    old = [text for text in old if text.startswith("Once")]
+    # As many as there are, where the share asks for more.
+    assert len(old) == len(set(old)) == made.facts["replayed"] == replayed
+    assert len(found) == 8 + replayed
+
+
+def test_that_what_is_replayed_depends_on_the_seed_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stand(tmp_path, count=8)
+    place.datasets["earlier"] = replace(weather(40, demonstration="Once"), name="earlier")
+    found = spied(monkeypatch)
+    drawn = []
+    for name, seed in (("first", 7), ("second", 7), ("third", 8)):
+        torch.rand(3)
+        context = replace(place.context(name), seed=seed)
+        settings = spec(max_steps=1, replay=["earlier"], replay_ratio=0.5)
+        sft.run(settings, place.checkpoints["base"], context)
+        drawn.append([*found])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert weights(tmp_path / "checkpoints" / "first") == weights(
+        tmp_path / "checkpoints" / "second"
+    )
+
+
+def test_that_replayed_items_too_need_a_demonstration(tmp_path: Path) -> None:
+    place = stand(tmp_path, count=4)
+    place.datasets["earlier"] = replace(weather(4, demonstration=""), name="earlier")
+    with pytest.raises(UserError, match="Dataset earlier has no demonstration for 4"):
+        train(place, replay="earlier")
+
+
+def test_that_without_replay_nothing_is_replayed(tmp_path: Path) -> None:
+    assert train(stand(tmp_path, count=4), max_steps=1).facts["replayed"] == 0
