@@ -81,7 +81,11 @@ def train(
         if stop.keep:
             loop.save()
         raise
-    except (Diverged, OutOfMemory):  # the latter comes from another process
+    except Diverged:
+        if loop.looked == loop.step:  # else the weights of this very step give no numbers
+            loop.save()
+        raise
+    except OutOfMemory:  # of another process
         loop.save()
         raise
     except torch.OutOfMemoryError as error:

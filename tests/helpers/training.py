@@ -46,7 +46,7 @@ def degraded(
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += strength * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(strength * torch.randn(parameter.shape, generator=generator))
     model.save_pretrained(context.folder)
     made = replace(
         base,

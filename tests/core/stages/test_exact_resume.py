@@ -295,3 +295,29 @@ def test_that_one_stop_at_any_step_changes_nothing(
     # Every step was measured once; before the first is a state, all begins anew.
     first = interruption.measured if step else []
     assert first + again.measured == list(range(STEPS + 1))
+
+
+@pytest.mark.parametrize("variant", ["lora, ema", "scores kept", "best weights", "sft"])
+@pytest.mark.parametrize("step", [3, 4])
+def test_that_a_crash_costs_the_steps_since_the_last_state_and_no_more(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, step: int
+) -> None:
+    place = whole.place(tmp_path)
+    spec = spec_of(variant).model_copy(update={"save_steps": 2})
+    with monkeypatch.context() as patch:
+
+        def crash(loop: Any, loss: torch.Tensor) -> None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            if loop.step == step:
+                raise ValueError("boom")
+
+        patch.setattr(training._Loop, "_backward", crash)
+        with pytest.raises(ValueError, match="boom"):
+            session(spec, place, "halves")
+    assert saved_step(place.folder / "checkpoints" / "halves") == step // 2 * 2
+    assert max(it.step for it in place.of(Metrics)) == step
+    rewound(place, "halves")
+
+    made = session(spec, place, "halves")
+
+    check_equal(whole, variant, place, made)

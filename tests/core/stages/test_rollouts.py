@@ -243,7 +243,8 @@ def test_that_the_completions_of_a_prompt_lie_together_and_the_mean_is_over_all(
 def network(world: Stand, found: Seen, step: int) -> Any:
     """The student as it was before a step: opened anew, with the weights that were saved then."""
     context = replace(world, folder=world.folder / "again").context("made")
-    model = prepare(found.spec, world.checkpoints["degraded"], context).model.eval()
+    model = prepare(found.spec, world.checkpoints["degraded"], context).model
+    model.train(False)
     saved = found.scored[step - 1].weights
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -359,4 +360,5 @@ def test_that_log_probabilities_are_those_of_the_student_that_sampled(
     student = network(world, found, 1)
     for it in found.scored[1].completions:
         expected = log_p(student, it.shown.student, it.ids, 0.7)[np.arange(len(it.ids)), it.ids]
+        assert it.log_probs is not None
         np.testing.assert_allclose(it.log_probs, expected, atol=1e-4)

@@ -235,7 +235,8 @@ def test_that_a_teacher_that_follows_is_the_student_or_its_average(
     found = trained(world, tmp_path, student, teacher=teacher)
 
     place = replace(world.place, folder=tmp_path / "again", events=[])
-    network = prepare(found.spec, found.source, place.context("made")).model.eval()
+    network = prepare(found.spec, found.source, place.context("made")).model
+    network.train(False)
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
     start = {name: p.detach().clone() for name, p in parameters.items()}
     assert {it.step for it in asked} == {1, 2}
@@ -324,7 +325,7 @@ def test_that_likelihood_tells_the_teachers_apart(world: World) -> None:
 def test_that_a_teacher_whose_scores_are_kept_teaches_what_a_loaded_one_does(
     world: World, tmp_path: Path, student: str, teacher: str | list[str]
 ) -> None:
-    top = {"teacher": teacher, "distillation_topk": 20}
+    top: dict[str, Any] = {"teacher": teacher, "distillation_topk": 20}
 
     loaded = trained(world, tmp_path / "loaded", student, **top)
     kept = trained(world, tmp_path / "kept", student, **top, teacher_cache_steps=STEPS)
@@ -398,7 +399,7 @@ def stage(kind: str = "sdft", **changes: Any) -> dict[str, Any]:
     return {"kind": kind, "id": "back", "dataset": "few", **own, **changes}
 
 
-CACHED = {"teacher_cache_steps": 4, "distillation_topk": 100}
+CACHED: dict[str, Any] = {"teacher_cache_steps": 4, "distillation_topk": 100}
 
 FORBIDDEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "full training of packed weights": (

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.distill import head
 from core.distill.batch import Batch
 from core.lm.generate import Generated
 from core.stages import distilling
@@ -59,7 +60,7 @@ def test_that_states_of_masked_padded_and_skipped_tokens_get_exactly_no_gradient
 ) -> None:
     states: list[Tensor] = []
     batches: list[Batch] = []
-    whole: Callable[..., Tensor] = distilling.hidden_states
+    whole: Callable[..., Tensor] = head.hidden_states
     collated: Callable[..., Batch] = Distiller._collated
 
     def hidden_states(*given: Any) -> Tensor:
