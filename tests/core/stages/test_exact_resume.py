@@ -18,6 +18,7 @@ from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSp
 from core.stages import bootstrap, sdft, sft, training
 from core.stages.training_state import saved_step
 from tests.helpers.contexts import Stand
+from tests.helpers.fake_engine import ListLog
 from tests.helpers.training import degraded, stand, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -170,14 +171,13 @@ def session(
 
 def rewound(place: Stand, name: str) -> None:
     """Forget what the log forgets before the next session (`core.engine.resume`)."""
+    log = ListLog([*place.events])
     step = saved_step(place.folder / "checkpoints" / name)
-    kept = [it for it in place.events if step is not None and reported_at(it) <= step]
-    place.events[:] = kept
-
-
-def reported_at(event: Event) -> int:
-    step = getattr(event, "step", None)
-    return -1 if step is None else int(step)
+    if step is None:
+        log.purge_stage(name)
+    else:
+        log.purge_after(name, step)
+    place.events[:] = log.events
 
 
 def story(place: Stand) -> list[Any]:

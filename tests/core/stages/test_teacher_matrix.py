@@ -368,9 +368,8 @@ def test_that_a_teacher_with_another_tokenizer_is_refused_before_any_step(
     tokenizer = load_tokenizer(place.checkpoints["foreign"])
     tokenizer.add_tokens(["<new>"])
     tokenizer.save_pretrained(folder)
-    spec: Any = {"sdft": SdftSpec, "bootstrap": BootstrapSpec}[kind](
-        id="made", dataset="few", teacher="foreign", max_steps=1
-    )
+    kinds: dict[str, Any] = {"sdft": SdftSpec, "bootstrap": BootstrapSpec}
+    spec = kinds[kind](id="made", dataset="few", teacher="foreign", max_steps=1)
 
     with pytest.raises(UserError, match="foreign and the student of stage made number") as caught:
         STAGES[kind](spec, place.checkpoints["degraded"], place.context("made"))
