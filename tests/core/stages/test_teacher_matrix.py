@@ -282,12 +282,12 @@ def likelihoods(world: World, completion: Completion) -> list[float]:
 def test_that_several_teachers_are_the_mixture_that_was_asked_for(
     world: World, tmp_path: Path, asked: list[Asked], student: str, kind: str
 ) -> None:
-    changes: dict[str, Any] = {
+    settings: dict[str, dict[str, Any]] = {
         "linear": {"teacher_weights": [1.0, 3.0]},
         "log_linear": {"teacher_pool": "log_linear", "teacher_weights": [1.0, 3.0]},
         "routed": {"teacher_pool": "routed"},
         "likelihood": {"teacher_weighting": "likelihood"},
-    }[kind]
+    }
 
     def expected(completion: Completion) -> LogP:
         both = np.stack([world(name, completion.shown.teacher, completion.ids) for name in PAIR])
@@ -302,7 +302,7 @@ def test_that_several_teachers_are_the_mixture_that_was_asked_for(
         mixed: LogP = np.log((shares[:, None, None] * np.exp(both)).sum(0))
         return mixed
 
-    found = trained(world, tmp_path, student, teacher=PAIR, **changes)
+    found = trained(world, tmp_path, student, teacher=PAIR, **settings[kind])
 
     compare(asked, expected)
     loss = first_loss(world, STUDENTS[student][0], asked, expected)
