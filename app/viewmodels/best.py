@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from app.viewmodels import words
@@ -23,17 +23,16 @@ class Best:
 
 
 def bests(
-    curves: Iterable[Series], recipe: Recipe | None, running: Iterable[str]
+    curves: Iterable[Series], recipe: Recipe | None, finished: Container[str]
 ) -> tuple[Best, ...]:
     """The lowest held-out loss of each stage.
 
     Args:
         curves: of the held-out loss.
         recipe: says by how much lower counts, and whether these weights are kept.
-        running: stages that still train.
+        finished: stages that are done; the weights of the others may still become better.
     """
     stages = {it.id: it for it in recipe.stages} if recipe is not None else {}
-    still = set(running)
     found = []
     for curve in curves:
         spec = stages.get(curve.stage)
@@ -45,9 +44,11 @@ def bests(
                 step, loss = int(x), float(y)
         if not step:
             continue
-        so_far = "best so far" if curve.stage in still else "best"
-        text = f"{so_far}: step {step}, {words.number(loss)} {curve.unit}"
-        if trained is not None and trained.load_best_model_at_end and curve.stage not in still:
+        done = curve.stage in finished
+        text = (
+            f"{'best' if done else 'best so far'}: step {step}, {words.number(loss)} {curve.unit}"
+        )
+        if done and trained is not None and trained.load_best_model_at_end:
             text += "; these weights are kept"
         found.append(Best(curve.stage, step, text))
     return tuple(found)

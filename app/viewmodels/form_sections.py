@@ -40,7 +40,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "Divergence",
+        "Distance to the teacher",
         (
             "divergence",
             "distillation_alpha",
@@ -66,7 +66,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "What is trained",
+        "Weights and optimizer",
         (
             "method",
             "lora_r",

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.viewmodels import forms
+from app.viewmodels import forms, words
 from core.recipe.field import EMA
 
 Settings = Mapping[str, Any]
@@ -38,6 +38,11 @@ def teachers(settings: Settings) -> list[str]:
 def _number(settings: Settings, name: str) -> float:
     value = settings.get(name)
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _label(name: str) -> str:
+    """A field as the form calls it."""
+    return f"“{words.field(name)}”"
 
 
 RULES = (
@@ -74,7 +79,7 @@ RULES = (
     Rule(
         ("distillation_is_clip",),
         lambda it: max(_number(it, "num_iterations"), _number(it, "teacher_cache_steps")) > 1,
-        "Only where completions are used for several steps (num_iterations, teacher_cache_steps).",
+        f"Only where {_label('num_iterations')} or {_label('teacher_cache_steps')} is above 1.",
     ),
     Rule(
         ("replay_ratio",),
@@ -84,12 +89,12 @@ RULES = (
     Rule(
         ("load_best_model_at_end", "early_stopping_patience", "early_stopping_threshold"),
         lambda it: _number(it, "eval_steps") > 0,
-        "Only where the held-out loss is measured (eval_steps).",
+        f"Only with {_label('eval_steps')}.",
     ),
     Rule(
         ("num_train_epochs",),
         lambda it: it["max_steps"] is None,
-        "The number of steps is given.",
+        "The number of steps is given, so epochs do not count.",
     ),
     Rule(
         ("lora_r", "lora_alpha"),

@@ -243,9 +243,8 @@ class RunViewModel(QObject):
 
     def best(self, key: str) -> tuple[Best, ...]:
         """Where a metric was best, for those of which that decides something."""
-        running = self._fold.strip.current
-        training = (running.id,) if running is not None else ()
-        return bests(self.series(key), self.recipe, training) if key == HELD_OUT else ()
+        finished = self._fold.strip.finished
+        return bests(self.series(key), self.recipe, finished) if key == HELD_OUT else ()
 
     def demonstrations(self) -> tuple[demonstration.Check, ...]:
         """What each stage found out about its demonstrations before it trained."""

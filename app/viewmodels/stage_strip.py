@@ -92,6 +92,11 @@ class StageStrip:
         return None
 
     @property
+    def finished(self) -> frozenset[str]:
+        """The stages that are done."""
+        return frozenset(stage for stage, state in self._states.items() if state.status == "done")
+
+    @property
     def overall(self) -> float | None:
         """Finished share of all stages, each counted alike; None before the plan is known."""
         if not self.stages:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from rich.console import Console
 
+from app.cli_display import Display
 from app.settings import Settings
 from app.viewmodels import presets
 from app.viewmodels.application import Application
@@ -117,6 +120,30 @@ def test_that_the_best_step_of_the_held_out_loss_is_marked(theme: Theme, qtbot: 
     assert not card.smoothing.isVisibleTo(card)  # a value that is named is the one that is drawn
     (curve,) = run.series("held_out_loss")
     assert curve.sparse
+
+
+def test_that_the_best_so_far_keeps_nothing_yet(qtbot: QtBot) -> None:
+    view = RunViewModel("u")
+    view.describe(row("running", recipe_json=RECIPE.model_dump_json(by_alias=True)))
+    events = checked(RECIPE)
+    last = max(place for place, it in enumerate(events) if isinstance(it, Metrics))
+    view.apply([LoggedEvent(place, 1.0, it) for place, it in enumerate(events[: last + 1])])
+    assert [it.text for it in view.best("held_out_loss")] == [
+        "best so far: step 40, 0.31 nats/token"
+    ]
+
+
+def test_that_the_command_line_shows_these_kinds_and_the_check() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Display(console) as display:
+        for event in checked(RECIPE, taught=0.48):
+            display.on_event(event)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "large: started on cpu, float32." in said
+    assert "taught: done" in said
+    assert "Does the demonstration help? student 45 % → 48 % shown" in said
+    assert "Bootstrap the model from a larger one first" in said
 
 
 def test_that_the_line_is_hidden_until_something_was_checked(theme: Theme, qtbot: QtBot) -> None:
