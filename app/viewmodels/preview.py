@@ -70,13 +70,17 @@ class PreviewViewModel(QObject):
         self._dataset = str(named[0] if isinstance(named, list) and named else named or "")
         source = _source(datasets.get(self._dataset))
         self._wanted = None if source is None else (source.model_dump_json(), folder)
-        if self._wanted is not None and self._wanted != self._known:
+        if self._wanted is not None and not self._is_known():
             self._timer.start()
         self._tell()
 
+    def _is_known(self) -> bool:
+        """Whether the wanted item has been read; what could not be read is tried again."""
+        return self._wanted == self._known and isinstance(self._found, Example)
+
     def _look(self) -> None:
         wanted = self._wanted
-        if wanted is None or wanted == self._known:
+        if wanted is None or self._is_known():
             return
         source, folder = DatasetSource.model_validate_json(wanted[0]), wanted[1]
         self._offload(lambda: _read(source, folder), lambda found: self._take(wanted, found))

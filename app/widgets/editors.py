@@ -7,99 +7,21 @@ what is wrong with it, in one voice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHBoxLayout,
     QLineEdit,
-    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from app.widgets.controls import Button, label, restyle
+from app.widgets.editor import COMMIT_MS, Editor, FieldLike, Value
+from app.widgets.prose_editor import ProseEditor
 from app.widgets.theme import Theme
-
-COMMIT_MS = 300
-PROSE_LINES, PROSE_MARGIN = 9, 12
-Value = str | int | float | bool | tuple[str, ...] | None
-
-
-class ChoiceLike(Protocol):
-    """One value of a choice with its words."""
-
-    @property
-    def value(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-
-
-class FieldLike(Protocol):
-    """What a form reads of a field; the view models' field has this shape."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def value(self) -> Value: ...
-    @property
-    def is_default(self) -> bool: ...
-    @property
-    def optional(self) -> bool: ...
-    @property
-    def multiple(self) -> bool: ...
-    @property
-    def choices(self) -> Sequence[ChoiceLike]: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def help(self) -> str: ...
-    @property
-    def paper(self) -> str: ...
-    @property
-    def advanced(self) -> bool: ...
-    @property
-    def section(self) -> str: ...
-    @property
-    def idle(self) -> str: ...
-    @property
-    def problem(self) -> str: ...
-    @property
-    def problem_hint(self) -> str: ...
-
-
-class Editor(QWidget):
-    """The base of the controls."""
-
-    committed = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("surface", "none")
-        self.row = QHBoxLayout(self)
-        self.row.setContentsMargins(0, 0, 0, 0)
-        self.row.setSpacing(6)
-
-    def show_field(self, field: FieldLike) -> None:
-        """Show a field's value; never overwrite what is being typed."""
-        raise NotImplementedError
-
-    def set_wrong(self, wrong: bool) -> None:
-        """Mark or unmark the control as holding a problem."""
-        raise NotImplementedError
-
-    def control(self) -> QWidget:
-        """The widget that takes the focus."""
-        raise NotImplementedError
 
 
 class LineEditor(Editor):
@@ -152,56 +74,6 @@ class LineEditor(Editor):
         if value != self._sent or type(value) is not type(self._sent):
             self._sent = value
             self.committed.emit(value)
-
-
-class ProseEditor(Editor):
-    """Text of several lines; a button takes it back to the default."""
-
-    def __init__(self, theme: Theme, field: FieldLike) -> None:
-        super().__init__()
-        column = QVBoxLayout()
-        column.setSpacing(4)
-        self.row.addLayout(column, 1)
-        self.text = QPlainTextEdit()
-        self.text.setProperty("prose", True)
-        self.text.setTabChangesFocus(True)
-        lines = self.text.fontMetrics().lineSpacing()
-        self.text.setFixedHeight(PROSE_LINES * lines + PROSE_MARGIN)
-        self.reset = Button(theme, "Back to the default", "quiet", "arrow-counter-clockwise")
-        self.reset.setAccessibleName(f"{field.label}: back to the default")
-        self.reset.clicked.connect(self._reset)
-        column.addWidget(self.text)
-        column.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignLeft)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(COMMIT_MS)
-        self._timer.timeout.connect(self._commit)
-        self.text.textChanged.connect(self._timer.start)
-
-    def show_field(self, field: FieldLike) -> None:
-        """Show the text; what is being typed stays."""
-        self.reset.setVisible(not field.is_default)
-        shown = str(field.value or "")
-        if self._timer.isActive() or shown == self.text.toPlainText():
-            return
-        self.text.blockSignals(True)
-        self.text.setPlainText(shown)
-        self.text.blockSignals(False)
-
-    def set_wrong(self, wrong: bool) -> None:
-        """Red border."""
-        restyle(self.text, "wrong", wrong)
-
-    def control(self) -> QWidget:
-        """The text."""
-        return self.text
-
-    def _commit(self) -> None:
-        self.committed.emit(self.text.toPlainText())
-
-    def _reset(self) -> None:
-        self._timer.stop()
-        self.committed.emit(None)
 
 
 class PathEditor(LineEditor):

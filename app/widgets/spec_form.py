@@ -12,7 +12,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.widgets.controls import Button, label, restyle
-from app.widgets.editors import Editor, FieldLike, make_editor
+from app.widgets.editor import Editor, FieldLike
+from app.widgets.editors import make_editor
 from app.widgets.theme import Theme
 
 LABEL_WIDTH = 132

@@ -21,9 +21,10 @@ from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
 from app.widgets.theme import Theme
+from core.recipe.files import dump
 from core.store.home import Home
 from core.store.store import Store
-from tests.app.sample_runs import fill
+from tests.app.sample_runs import add, checked, fill, two_stage
 
 SIZES = ((1280, 800), (1920, 1080))
 SETTLE_SECONDS = 1.2
@@ -60,6 +61,9 @@ def main(folder: Path, only: str = "") -> None:
         home.create()
         with Store.open(home.database) as store:
             uids = fill(store)
+            taught = two_stage()
+            uids["helps"] = add(store, taught, checked(taught), age=7200)
+            uids["no help"] = add(store, taught, checked(taught, taught=0.48), age=9000)
         settings = Settings(smoothing=0.6)
         theme = Theme(qt, "light")
         application = Application(home, settings, spawn=refuse)
@@ -86,6 +90,12 @@ def main(folder: Path, only: str = "") -> None:
         application.new_run.select("1")
         settle(0.4)
         shoot("new")
+        application.new_run.load_recipe(dump(taught))
+        application.new_run.set("datasets.tooluse.source", "demo")
+        application.new_run.select("2")
+        window.new_page.side.choose("teacher")
+        settle()
+        shoot("new-teacher")
         application.new_run.select("datasets")
         window.new_page.side.choose("problems")
         settle(0.4)
@@ -103,6 +113,11 @@ def main(folder: Path, only: str = "") -> None:
         window.run_page.details.side.choose("guards")
         settle()
         shoot("run-failed")
+        for name in ("helps", "no help"):
+            window.open_run(uids[name])
+            window.run_page.curves.which.chosen.emit("held_out_loss")
+            settle()
+            shoot(f"run-{name.replace(' ', '-')}")
         window.compare([uids["done"], uids["pruned"]])
         settle()
         shoot("compare")

@@ -13,10 +13,10 @@ from app.widgets.editors import (
     ChoiceEditor,
     LineEditor,
     ManyEditor,
-    ProseEditor,
     read,
     written,
 )
+from app.widgets.prose_editor import ProseEditor
 from app.widgets.spec_form import SpecForm
 from app.widgets.theme import Theme
 
@@ -228,6 +228,10 @@ def test_that_a_text_of_several_lines_is_typed_and_taken_back(form: SpecForm, qt
     assert editor.reset.hasFocus()
     qtbot.keyClick(editor.reset, Qt.Key.Key_Return)
     assert said[-1] is None
+    editor.text.setFocus()
+    qtbot.keyClicks(editor.text, "now ")
+    editor.reset.setFocus()  # what was typed is not lost with the focus
+    assert said[-1] == "Q now {question}\n{demonstration}"
     form.show_fields([TEMPLATE])
     assert editor.text.toPlainText() == TEMPLATE.value
 

@@ -155,6 +155,17 @@ def test_that_a_dataset_without_demonstrations_is_named(folder: Path, qtbot: QtB
     qtbot.waitUntil(lambda: "no demonstration" in model.preview.prompt.why_not[0], timeout=3000)
 
 
+def test_that_what_could_not_be_read_is_tried_again(folder: Path, qtbot: QtBot) -> None:
+    model = _model(folder)
+    model.select(1)
+    model.set("datasets.file.file", "later.jsonl")
+    qtbot.waitUntil(lambda: "cannot be read" in model.preview.prompt.why_not[0], timeout=3000)
+    (folder / "later.jsonl").write_text(json.dumps({"messages": TURNS}))
+    model.select(0)
+    model.select(1)
+    assert _read(model, qtbot).item == "file, first item"
+
+
 def test_that_a_late_answer_for_another_dataset_is_not_shown(folder: Path, qtbot: QtBot) -> None:
     waiting: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
     preview = PreviewViewModel(lambda job, done: waiting.append((job, done)))
