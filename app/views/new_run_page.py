@@ -169,6 +169,7 @@ class NewRunPage(Page):
         self.command.setFrameShape(QFrame.Shape.NoFrame)
         self.command.setTabChangesFocus(True)
         self.teacher = TeacherPreview(self._model.preview, self._theme)
+        self.teacher.edit_wanted.connect(self._edit_template)
         self.sides = QStackedWidget()
         for widget in (self.yaml, self.problems, self._fine, self.teacher, self.command):
             self.sides.addWidget(widget)
@@ -266,6 +267,9 @@ class NewRunPage(Page):
             self.sides.setCurrentWidget(self.teacher)
         else:
             self.sides.setCurrentWidget(self.yaml)
+
+    def _edit_template(self) -> None:
+        self.form.focus_on(f"stages.{self._model.selected}.teacher_template")
 
     def _copy_side(self) -> None:
         if self.side.current() == "teacher":

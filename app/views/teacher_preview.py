@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.viewmodels.preview import PreviewViewModel
 from app.widgets.completions import reading_pane
-from app.widgets.controls import label
+from app.widgets.controls import Button, label
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
@@ -15,13 +16,20 @@ TURN_GAP = "\n\n"
 
 
 class TeacherPreview(QWidget):
-    """Paints the preview of the selected stage."""
+    """Paints the preview of the selected stage; `edit_wanted` asks for the template's field."""
+
+    edit_wanted = Signal()
 
     def __init__(self, model: PreviewViewModel, theme: Theme) -> None:
         super().__init__()
         self._model = model
         self._theme = theme
         self.item = label("", "caption", wrap=True)
+        self.edit = Button(theme, "Edit the template", "quiet", "pencil-simple")
+        self.edit.clicked.connect(self.edit_wanted)
+        head = QHBoxLayout()
+        head.addWidget(self.item, 1)
+        head.addWidget(self.edit, 0, Qt.AlignmentFlag.AlignTop)
         self.problem = label("", "problem", wrap=True)
         self.turns = reading_pane(theme, "What the teacher is shown")
         self.answer = label("", "caption", wrap=True)
@@ -30,7 +38,8 @@ class TeacherPreview(QWidget):
         column = QVBoxLayout(filled)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for widget in (self.item, self.problem, self.turns, self.answer, self.budget):
+        column.addLayout(head)
+        for widget in (self.problem, self.turns, self.answer, self.budget):
             column.addWidget(widget, 1 if widget is self.turns else 0)
         self.empty = Empty(theme, "chat-text", "", "", small=True)
         self._stack = QStackedWidget()

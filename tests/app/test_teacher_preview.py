@@ -120,6 +120,21 @@ def test_that_the_keyboard_reaches_the_preview_and_copies_it(
     assert not page.teacher.turns.hasFocus()
 
 
+def test_that_the_template_is_one_click_away(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    _select(page, application, "1", qtbot)
+    control = page.form.editor("stages.1.teacher_template").control()
+    assert not control.isVisible()  # among the settings that stay folded
+    page.teacher.edit.setFocus()
+    qtbot.keyClick(page.teacher.edit, Qt.Key.Key_Return)
+    assert control.hasFocus()
+    qtbot.keyClicks(control, "Well: ")
+    qtbot.waitUntil(
+        lambda: page.teacher.turns.toPlainText().startswith("user\nWell: "), timeout=3000
+    )
+
+
 def test_that_a_missing_file_is_said_in_the_preview_and_not_as_a_message(
     page: NewRunPage, application: Application, qtbot: QtBot, tmp_path: Path
 ) -> None:
