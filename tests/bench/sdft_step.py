@@ -32,7 +32,9 @@ import psutil
 
 MIB = 2**20
 TOKENIZER = Path(__file__).resolve().parents[2] / "resources" / "models" / "rekindle-1m"
-PROMPT = "Tell me the symbol of the element and the family of each of " + "gold and iron and tin, " * 6
+PROMPT = (
+    "Tell me the symbol of the element and the family of each of " + "gold and iron and tin, " * 2
+)
 DEMONSTRATION = "<reasoning>The symbol of gold is Au.</reasoning>\n<answer>Au</answer>"
 SKIPPED = 3
 ITEMS = 64
@@ -54,6 +56,7 @@ def make(folder: Path, vocabulary: int) -> None:
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=2048,
+        initializer_range=0.2,  # wide enough for losses worth comparing
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -89,6 +92,7 @@ def ours(pipe: Connection, folder: Path, settings: dict[str, Any]) -> None:
     """Answers each "step" with what it cost, and each list of completions with their loss."""
     import torch
 
+    from core.data.chat import prompt_ids, teacher_messages
     from core.data.example import Dataset, Example, Message
     from core.lm.device import choose
     from core.recipe.sources import ModelSource
@@ -101,7 +105,6 @@ def ours(pipe: Connection, folder: Path, settings: dict[str, Any]) -> None:
     from core.stages.sdft import SelfDistillation
     from core.stages.student import prepare
     from core.stages.teachers import Teachers
-    from core.data.chat import prompt_ids, teacher_messages
 
     work = folder.parent / "ours"
     (work / "checkpoints").mkdir(parents=True)
@@ -176,7 +179,9 @@ def ours(pipe: Connection, folder: Path, settings: dict[str, Any]) -> None:
             pipe.send(cost)
             continue
         places, completions = asked
-        scored = [Completion(items[at], ids, False) for at, ids in zip(places, completions, strict=True)]
+        scored = [
+            Completion(items[at], ids, False) for at, ids in zip(places, completions, strict=True)
+        ]
         pipe.send(objective.distiller.score(scored, len(scored), None).loss)
 
 
@@ -193,6 +198,7 @@ def trl(pipe: Connection, folder: Path, settings: dict[str, Any]) -> None:
     from core.recipe.template import TEACHER_TEMPLATE
 
     template = TEACHER_TEMPLATE.replace("{question}", "{prompt}")
+    template = template.replace("{demonstration}", "{privileged_context}")
     seen: dict[str, Any] = {}
     watch: list[Watch] = []
 
@@ -206,7 +212,9 @@ def trl(pipe: Connection, folder: Path, settings: dict[str, Any]) -> None:
         def on_step_end(self, *args: Any, **more: Any) -> None:
             seen["cost"] = watch[0].end()
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any
+        ) -> None:
             if "loss" in logs:
                 pipe.send({**seen.pop("cost"), **seen, "loss": logs["loss"]})
 
@@ -268,6 +276,7 @@ def compare(vocabulary: int, settings: dict[str, Any]) -> dict[str, float]:
         for name, side in (("ours", ours), ("trl", trl)):
             pipes[name], theirs = spawn.Pipe()
             spawn.Process(target=side, args=(theirs, folder, settings), daemon=True).start()
+            theirs.close()  # so that its end is seen here
         from transformers import AutoTokenizer
 
         from core.data.chat import prompt_ids
