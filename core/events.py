@@ -66,17 +66,28 @@ class RunFinished(_Event):
 
 
 class StageStarted(_Event):
-    """A stage begins; `device` and `dtype` say where and in which precision it computes, `why` the reason."""
+    """A stage begins; `device` and `dtype` say where and in which precision it computes, `why` the reason.
+
+    `estimated_memory` (bytes at the peak) and `estimated_seconds` are what was expected of it before it
+    began, from the model's config alone; None when that could not be said. On a GPU the memory is that of
+    its tensors, on a CPU the resident memory of the whole process, so that it compares with `peak_memory`.
+    """
 
     kind: Literal["stage_started"] = "stage_started"
     stage: str
     device: str = ""
     dtype: str = ""
     why: str = ""
+    estimated_memory: int | None = None
+    estimated_seconds: float | None = None
 
 
 class StageFinished(_Event):
-    """A stage ended; `reused` when an identical checkpoint was found instead of made."""
+    """A stage ended; `reused` when an identical checkpoint was found instead of made.
+
+    `peak_memory` is what it took at most, measured, in bytes: of tensors on a GPU, resident on a CPU. None
+    when nothing was computed or the system does not tell.
+    """
 
     kind: Literal["stage_finished"] = "stage_finished"
     stage: str
@@ -84,6 +95,7 @@ class StageFinished(_Event):
     checkpoint: str | None = None
     reused: bool = False
     seconds: float = 0.0
+    peak_memory: int | None = None
 
 
 class Progress(_Event):

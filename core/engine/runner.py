@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from core.analysis.recovery import recovered_fractions
 from core.data.example import Dataset
+from core.engine.estimate import StageEstimate
 from core.engine.helper import Stage, Work
 from core.engine.identity import inputs_of, seed_of, stage_identity
 from core.engine.lock import exclusive
@@ -45,12 +47,39 @@ from core.stages.context import LiveMeasure, StageContext
 from core.stages.processes import ALONE, Processes
 from core.store.home import Home
 
+Foresee = Callable[[str], StageEstimate | None]
+"""What the step of this id will need."""
+
+
+def unforeseen(recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset]) -> Foresee:
+    """Says of no step what it will need."""
+    return lambda stage: None
+
+
 BaseStage = Callable[
     [ModelSource, Path, Path, Callable[[int, int], None] | None],
     Checkpoint,
 ]
 
 STATE_FOLDER = "state"
+
+
+class Meter(Protocol):
+    """Measures the peak memory of one stage after another; `core.engine.peak.PeakMemory`."""
+
+    def begin(self) -> None: ...
+    def end(self) -> int | None: ...
+
+
+class NoMeter:
+    """The `Meter` that measures nothing."""
+
+    def begin(self) -> None:
+        """A stage begins."""
+
+    def end(self) -> int | None:
+        """Nothing was measured."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -64,6 +93,9 @@ class Parts:
         dataset: loads a dataset by (name, source, folder of relative paths).
         compute: chooses by (device, dtype).
         saved_step: the step of the training state in a checkpoint's folder.
+        foresee: makes, for (recipe, compute, a loader of datasets by name), what says what a step of the
+            plan will need, by its id; None when it cannot be said.
+        meter: measures the peak memory on a device.
     """
 
     stages: Mapping[str, Stage]
@@ -72,6 +104,8 @@ class Parts:
     dataset: Callable[[str, DatasetSource, Path], Dataset]
     compute: Callable[[str, Dtype], Compute]
     saved_step: Callable[[Path], int | None]
+    foresee: Callable[[Recipe, Compute, Callable[[str], Dataset]], Foresee] = unforeseen
+    meter: Callable[[Compute], Meter] = lambda compute: NoMeter()
 
 
 @dataclass
@@ -106,6 +140,8 @@ class Runner:
     _made: dict[str, Checkpoint] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _compute: Compute = field(init=False)
+    _meter: Meter = field(init=False)
+    _foresee: Foresee = field(init=False)
 
     def run(self) -> RunFinished:
         """Execute what is left of the plan; the result says done or stopped.
@@ -120,6 +156,8 @@ class Runner:
             with self.processes:
                 device = self.processes.device(self.recipe.device)
                 self._compute = self.parts.compute(device, self.recipe.base.dtype)
+                self._meter = self.parts.meter(self._compute)
+                self._foresee = self.parts.foresee(self.recipe, self._compute, self._dataset)
                 for step in steps:
                     self._check_stop()
                     self._made[step.id] = self._execute(step)
@@ -293,20 +331,26 @@ class Runner:
             status, identity = "done", checkpoint.identity
 
         compute = self._compute
+        # The base holds no network, and what is found again computes nothing.
+        expected = None if reused or step.spec is None else self._foresee(step.id)
         self.emit(
             StageStarted(
                 stage=step.id,
                 device=str(compute.device),
                 dtype=compute.dtype_name,
                 why=compute.why,
+                estimated_memory=expected.memory if expected is not None else None,
+                estimated_seconds=expected.seconds if expected is not None else None,
             )
         )
+        self._meter.begin()
         try:
             yield ended
         except StopRequested:
             status = "stopped"
             raise
         finally:
+            peak = self._meter.end()
             self.emit(
                 StageFinished(
                     stage=step.id,
@@ -314,6 +358,7 @@ class Runner:
                     checkpoint=identity,
                     reused=reused,
                     seconds=time.monotonic() - began,
+                    peak_memory=None if reused or step.spec is None else peak,
                 )
             )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.data.load import load
+from core.engine.foresight import foresee
 from core.engine.helper import Stage
+from core.engine.peak import PeakMemory
 from core.engine.runner import Parts
 from core.lm.device import choose
 from core.stages import base, bootstrap, cka, evaluate, prune, quantize, sdft, sft
@@ -30,4 +32,6 @@ PARTS = Parts(
     dataset=load,
     compute=choose,
     saved_step=saved_step,
+    foresee=foresee,
+    meter=lambda compute: PeakMemory(compute.device),
 )

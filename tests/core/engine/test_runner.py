@@ -3,12 +3,13 @@
 import gc
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.engine.estimate import Item, Phase, StageEstimate
 from core.engine.lock import exclusive
 from core.engine.resume import rewind
 from core.engine.runner import Runner
@@ -358,3 +359,42 @@ def test_that_two_runs_that_want_the_same_checkpoint_at_once_make_it_once(rig: R
     runner.join(30)
     assert other.fakes.ran == []
     assert other.log.of("stage_finished", "nf4")[0].reused
+
+
+class Meter:
+    """Says a peak that grows from stage to stage."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def end(self) -> int:
+        return 100 * self.begun
+
+
+def test_that_each_stage_tells_what_was_expected_of_it_and_what_it_took(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases = (Phase("load", (Item("student", 70),)), Phase("step", (Item("student", 90),)))
+
+    def foresee(stage: str) -> StageEstimate | None:
+        return StageEstimate(stage, "sdft", phases, seconds=2.5) if stage == "back" else None
+
+    meter = Meter()
+    parts = replace(rig.fakes.parts, foresee=lambda *_: foresee, meter=lambda compute: meter)
+    monkeypatch.setattr(Fakes, "parts", property(lambda self: parts))
+    rig.run()
+    (started,) = rig.log.of("stage_started", "back")
+    assert (started.estimated_memory, started.estimated_seconds) == (90, 2.5)
+    (unknown,) = rig.log.of("stage_started", "nf4")
+    assert (unknown.estimated_memory, unknown.estimated_seconds) == (None, None)
+    assert rig.log.of("stage_finished", "base")[0].peak_memory is None  # no network was there
+    assert rig.log.of("stage_finished", "nf4")[0].peak_memory
+    assert rig.log.of("stage_finished", "back")[0].peak_memory
+    monkeypatch.undo()
+    later = rig.again()
+    later.run()
+    assert later.log.of("stage_started", "back")[0].estimated_memory is None  # found, not made
+    assert later.log.of("stage_finished", "back")[0].peak_memory is None

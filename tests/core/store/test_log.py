@@ -24,6 +24,7 @@ from core.events import (
     StageFinished,
     StageStarted,
     TaskEvaluated,
+    from_json,
 )
 from core.store.encoding import decode, encode
 from core.store.rows import CheckpointRow, ScoreRow
@@ -471,3 +472,13 @@ def test_that_a_reader_notices_what_others_commit(store: Store, uid: str, databa
         store.rename(uid, "changed")
         assert reader.data_version() != before
         assert reader.run(uid).name == "changed"
+
+
+def test_that_a_log_from_before_estimates_and_peaks_is_read() -> None:
+    started = from_json('{"kind": "stage_started", "stage": "a", "device": "cpu"}')
+    finished = from_json('{"kind": "stage_finished", "stage": "a", "status": "done"}')
+    assert isinstance(started, StageStarted)
+    assert isinstance(finished, StageFinished)
+    assert started.estimated_memory is None
+    assert started.estimated_seconds is None
+    assert finished.peak_memory is None
