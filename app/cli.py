@@ -18,12 +18,12 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from app import cli_doctor, cli_several
+from app import cli_doctor, cli_estimate, cli_several
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_result import result_of
 from app.viewmodels import words
 from app.viewmodels.presets import QUICKSTART
-from core.engine import control, liveness, spawn
+from core.engine import control, estimate_process, liveness, spawn
 from core.errors import UserError
 from core.events import Event, RunStatus
 from core.recipe.files import load
@@ -57,6 +57,11 @@ class _Options:
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
+RecipeFile = Annotated[Path, typer.Argument(help="A recipe file (YAML).")]
+Replacing = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
+]
 RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or its name.")]
 Detach = Annotated[
     bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
@@ -107,11 +112,8 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
 
     @app.command()
     def run(
-        recipe: Annotated[Path, typer.Argument(help="A recipe file (YAML).")],
-        settings: Annotated[
-            list[str] | None,
-            typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
-        ] = None,
+        recipe: RecipeFile,
+        settings: Replacing = None,
         detach: Detach = False,
         processes: Several = 1,
         json: Json = False,
@@ -121,6 +123,13 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         home = Home.default()
         uid = _queue(home, checked(recipe, settings or ()), wants_json)
         raise typer.Exit(_begin(execute, home, uid, processes, detach=detach, json=wants_json))
+
+    @app.command()
+    def estimate(recipe: RecipeFile, settings: Replacing = None, json: Json = False) -> None:
+        """What a recipe will need: memory with its sum, and time. Exit status 1: it will not fit."""
+        console = None if json or options.json else _console()
+        found = estimate_process.ask(load(recipe, settings or ()), Home.default())
+        raise typer.Exit(DONE if cli_estimate.report(found, console) else FAILED)
 
     @app.command()
     def resume(

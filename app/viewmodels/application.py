@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.viewmodels import words
 from app.viewmodels.background import Background
 from app.viewmodels.compare import CompareViewModel
+from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.runs import RunLister, RunListing, RunsModel
@@ -84,6 +85,8 @@ class Application(QObject):
         self.runs = RunsModel(lambda job: self._write(job), self)
         self.compare = CompareViewModel(self._reader.submit, self)
         self.new_run = NewRunViewModel(self.start, self._offload, self)
+        self.estimates = EstimatesViewModel(home, self)
+        self.new_run.checked.connect(self.estimates.want)
         self._lister = RunLister()
         self._reading = self._read_again = False
         self._listing = RunListing()
@@ -227,6 +230,7 @@ class Application(QObject):
         self._closed = True
         self._reconcile.stop()
         self._workers.close()
+        self.estimates.close()
         for background in (self._reader, self._writer):
             background.close()
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.viewmodels import demonstration, words
+from app.viewmodels import demonstration, estimate_words, words
 from app.viewmodels.curves import Curve, Curves
 from app.viewmodels.guard_words import guard, guard_now
 from app.viewmodels.types import GuardRow, LogLine, Mark
@@ -66,12 +66,19 @@ def line_of(logged: LoggedEvent) -> tuple[str, str] | None:
         case StageStarted() as it:
             why = it.why if it.stage == BASE else ""  # the same for all stages: said once
             where = ", ".join(part for part in (it.device, it.dtype, why) if part)
-            return "info", f"{it.stage}: started{f' on {where}' if where else ''}."
+            needs = [
+                f"{words.size(it.estimated_memory)} at most" if it.estimated_memory else "",
+                estimate_words.about(it.estimated_seconds),
+            ]
+            expected = ", ".join(part for part in needs if part)
+            begun = f"{it.stage}: started{f' on {where}' if where else ''}"
+            return "info", f"{begun}{f'; expected: {expected}' if expected else ''}."
         case StageFinished(reused=True) as it:
             return "good", f"{it.stage}: an identical checkpoint was found and is used."
         case StageFinished() as it:
             took = words.duration(it.seconds)
-            return _LEVEL.get(it.status, "info"), f"{it.stage}: {it.status} after {took}."
+            peak = f", peak {words.size(it.peak_memory)}" if it.peak_memory else ""
+            return _LEVEL.get(it.status, "info"), f"{it.stage}: {it.status} after {took}{peak}."
         case CheckpointSaved() as it:
             what = "checkpoint" if it.final else f"training state at step {it.step}"
             return "info", f"{it.stage}: {what} saved, {words.size(it.bytes)}."

@@ -58,6 +58,9 @@ class NewRunViewModel(QObject):
     fieldsChanged = Signal()
     valuesChanged = Signal()
     problemsChanged = Signal()
+    checked = Signal(
+        object
+    )  # the recipe with its paths resolved, once typing has paused; None: unusable
 
     def __init__(
         self,
@@ -302,24 +305,31 @@ class NewRunViewModel(QObject):
     def _validate(self) -> None:
         self._recipe, self._problems, self._file_problems = None, list(self._document.problems), []
         self._check += 1
-        if self._problems:
-            return
-        self._recipe, self._problems = parse(self._document.raw)
+        if not self._problems:
+            self._recipe, self._problems = parse(self._document.raw)
         if self._recipe is not None:
             self._problems = check(self._recipe)
             self._timer.start()
+        if self._recipe is None or self._problems:
+            self.checked.emit(None)
 
     def _look_at_files(self) -> None:
         if self._recipe is None:
             return
         recipe, folder, number = self._recipe, self._folder, self._check
-        self._offload(
-            lambda: check_files(resolve_paths(recipe, folder), folder),
-            lambda found: self._take_files(number, found),
-        )
 
-    def _take_files(self, number: int, found: list[Problem]) -> None:
-        if number == self._check and found != self._file_problems:
+        def look() -> tuple[Recipe, list[Problem]]:
+            resolved = resolve_paths(recipe, folder)
+            return resolved, check_files(resolved, folder)
+
+        self._offload(look, lambda found: self._take_files(number, *found))
+
+    def _take_files(self, number: int, resolved: Recipe, found: list[Problem]) -> None:
+        if number != self._check:
+            return
+        if not self._problems:
+            self.checked.emit(resolved)  # data that are missing make the estimate coarser, no more
+        if found != self._file_problems:
             self._file_problems = found
             self.changed.emit()
             self.valuesChanged.emit()

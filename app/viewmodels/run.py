@@ -175,8 +175,11 @@ class RunViewModel(QObject):
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """Seed, teacher, protocol."""
-        return recipe_words.run_facts(self.recipe) if self.recipe is not None else ()
+        """Seed, teacher, protocol, and the memory of the training stage, expected and measured."""
+        facts = recipe_words.run_facts(self.recipe) if self.recipe is not None else ()
+        training = self._fold.strip.newest_training
+        memory = self._fold.strip.memory(training.id) if training is not None else ""
+        return (*facts, f"{training.id}: memory {memory}") if training and memory else facts
 
     @property
     def progress(self) -> float | None:

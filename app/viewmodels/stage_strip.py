@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.viewmodels import words
+from app.viewmodels import estimate_words, words
 from app.viewmodels.types import StageCard
 from core.events import (
     CheckpointSaved,
@@ -34,6 +34,9 @@ class _State:
     bytes: int = 0
     reused: bool = False
     seconds: float = 0.0
+    expected: int | None = None  # bytes at the peak, before it began
+    expected_seconds: float | None = None
+    peak: int | None = None  # measured
     progress: Progress | None = None
 
 
@@ -61,6 +64,8 @@ class StageStrip:
         state = self._state(event.stage)
         state.status = "running"
         state.device, state.dtype = event.device or state.device, event.dtype or state.dtype
+        state.expected, state.peak = event.estimated_memory, None
+        state.expected_seconds = event.estimated_seconds
         state.progress = None
 
     def progress(self, event: Progress) -> None:
@@ -76,6 +81,7 @@ class StageStrip:
         """A stage ended."""
         state = self._state(event.stage)
         state.status, state.reused, state.seconds = event.status, event.reused, event.seconds
+        state.peak = event.peak_memory
 
     def end(self, status: str) -> None:
         """The session ended: what still seems to run has stopped or failed with it."""
@@ -109,6 +115,21 @@ class StageStrip:
         """Progress of the stage that runs now."""
         stage = self.current
         return None if stage is None else self._states[stage.id].progress
+
+    def memory(self, stage: str) -> str:
+        """ "peak 1.1 GiB (1.2 GiB expected)" of a stage, as far as known; "" for one found again."""
+        state = self._state(stage)
+        return estimate_words.measured(state.expected, state.peak)
+
+    @property
+    def newest_training(self) -> PlannedStage | None:
+        """The training stage that runs, or that ran last."""
+        begun = [
+            it
+            for it in self.stages
+            if it.kind in estimate_words.TRAINING and self._states[it.id].status != "waiting"
+        ]
+        return begun[-1] if begun else None
 
     def steps(self, stage: str) -> int:
         """Steps a training stage will take; 0 while unknown."""
@@ -152,6 +173,9 @@ class StageStrip:
         headline = _headline(shown, facts, stage, measuring)
         score = scores(stage.id) if stage.role is not None else ""
         note = _note(shown)
+        memory = (
+            "" if measuring is not None else estimate_words.measured(state.expected, state.peak)
+        )
         status = "failed" if failed is not None else shown.status
         return StageCard(
             id=stage.id,
@@ -160,7 +184,7 @@ class StageStrip:
             status=status,
             title=stage.id,
             headline=headline,
-            detail=tuple(text for text in (score, note) if text),
+            detail=tuple(text for text in (score, note, memory) if text),
             fraction=_fraction(shown),
             eta=shown.progress.eta if shown.progress and shown.status == "running" else None,
             source=stage.source,

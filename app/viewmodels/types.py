@@ -331,6 +331,27 @@ class ProblemView:
 
 
 @dataclass(frozen=True)
+class NeedLine:
+    """What one stage of a recipe will need, in words.
+
+    Attributes:
+        stage: its id.
+        text: "sdft: 0.4 GiB at most, about 2 m".
+        verdict: "fits", "tight", "too_large", or "" where it cannot be said.
+        items: what takes memory at the peak, each with its size; the last one is the sum.
+        note: when the peak is, what lengths were reckoned with; or why nothing is known.
+        remedy: what to do when it is too large or tight.
+    """
+
+    stage: str
+    text: str
+    verdict: str
+    items: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class Preset:
     """A recipe to begin with."""
 

@@ -106,7 +106,7 @@ class MainWindow(QMainWindow):
         self.runs_page.compared.connect(self.compare)
         self.runs_page.reused.connect(self._reuse)
         self.runs_page.new_wanted.connect(lambda: self.show_page("new"))
-        self.new_page = NewRunPage(application.new_run, settings, theme)
+        self.new_page = NewRunPage(application.new_run, application.estimates, settings, theme)
         self.stack.addWidget(self.runs_page)
         self.stack.addWidget(self.new_page)
 

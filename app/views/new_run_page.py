@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -18,7 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.settings import Settings
+from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.new_run import NewRunViewModel
+from app.views.estimate_panel import EstimateLine, EstimatePanel
 from app.views.page import Page
 from app.views.splitting import restore, splitter
 from app.views.teacher_preview import TeacherPreview
@@ -34,6 +36,7 @@ SIDES = (
     ("yaml", "YAML"),
     ("problems", "Problems"),
     ("teacher", "Teacher sees"),
+    ("estimate", "Estimate"),
     ("command", "Command"),
 )
 FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
@@ -42,9 +45,16 @@ FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
 class NewRunPage(Page):
     """Edits one recipe through its view model, and starts it."""
 
-    def __init__(self, model: NewRunViewModel, settings: Settings, theme: Theme) -> None:
+    def __init__(
+        self,
+        model: NewRunViewModel,
+        estimates: EstimatesViewModel,
+        settings: Settings,
+        theme: Theme,
+    ) -> None:
         super().__init__()
         self._model = model
+        self._estimates = estimates
         self._settings = settings
         self._theme = theme
         self._card_key = "base"
@@ -53,6 +63,9 @@ class NewRunPage(Page):
         self.strip.chosen.connect(self._choose_card)
         self.strip.add_end(self._add_card())
         self.column.addWidget(self.strip)
+        self.estimate = EstimateLine(estimates, theme)
+        self.estimate.asked.connect(lambda: self.side.choose("estimate"))
+        self.column.addWidget(self.estimate)
         self.body: QSplitter = splitter(settings, "new run", Qt.Orientation.Horizontal)
         self.body.addWidget(self._form_card())
         self.body.addWidget(self._side_card())
@@ -65,6 +78,7 @@ class NewRunPage(Page):
         model.valuesChanged.connect(lambda: self.later(self._show_fields))
         model.problemsChanged.connect(lambda: self.later(self._show_problems, self._show_recipe))
         model.preview.changed.connect(lambda: self.later(self.teacher.refresh))
+        estimates.changed.connect(lambda: self.later(self._show_estimate))
         start_keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         start_keys.activated.connect(self._start)
         self.later(self._show_recipe, self._show_fields, self._show_problems)
@@ -170,8 +184,10 @@ class NewRunPage(Page):
         self.command.setTabChangesFocus(True)
         self.teacher = TeacherPreview(self._model.preview, self._theme)
         self.teacher.edit_wanted.connect(self._edit_template)
+        self.needs = EstimatePanel(self._estimates, self._theme)
         self.sides = QStackedWidget()
-        for widget in (self.yaml, self.problems, self._fine, self.teacher, self.command):
+        shown = (self.yaml, self.problems, self._fine, self.teacher, self.needs, self.command)
+        for widget in shown:
             self.sides.addWidget(widget)
         card.body.addWidget(self.sides)
         return card
@@ -238,6 +254,20 @@ class NewRunPage(Page):
         self.state.set(texts.get(count, f"{count} problems"), "bad" if count else "recovered")
         self._choose_side(self.side.current())
 
+    def _show_estimate(self) -> None:
+        self.estimate.refresh()
+        self.needs.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Somebody looks: the estimate is reckoned."""
+        super().showEvent(event)
+        self._estimates.watch(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nobody looks."""
+        super().hideEvent(event)
+        self._estimates.watch(False)
+
     def _choose_card(self, place: int) -> None:
         self._model.select("base" if place == 0 else str(place - 1))
 
@@ -249,17 +279,20 @@ class NewRunPage(Page):
             self._model.select(part)
 
     def _choose_side(self, side: str) -> None:
-        self._copy.setVisible(side != "problems")
+        self._copy.setVisible(side in ("yaml", "command"))
         titles = {
             "yaml": "The recipe",
             "problems": "What to mend",
             "teacher": "First item",
+            "estimate": "What it will need",
             "command": "Headless",
         }
         self._side_head.heading.set_text(titles[side])
         if side == "problems":
             empty = self.problems.count() == 0
             self.sides.setCurrentWidget(self._fine if empty else self.problems)
+        elif side == "estimate":
+            self.sides.setCurrentWidget(self.needs)
         elif side == "command":
             self.command.setPlainText(self._model.command())
             self.sides.setCurrentWidget(self.command)

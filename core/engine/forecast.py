@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import psutil
 import torch
@@ -30,7 +31,8 @@ from core.lm.skeleton import local_folder, local_network
 from core.recipe.field import BASE
 from core.recipe.plan import Step, plan
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import PruneSpec, QuantizeSpec, SdftSpec, SftSpec
+from core.recipe.stage_specs import PruneSpec, QuantizeSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 from core.stages.prune import target_width
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Forecast:
         recipe: checked, its relative paths resolved.
         compute: device and precision of the run.
         dataset: loads a dataset by name; None when it is not at hand without a network.
+        cache: folder of converted models.
         timed: whether the device may be measured for the time (under a second, once).
         libraries: bytes that the process holds before its first network, all libraries loaded.
     """
@@ -51,6 +54,7 @@ class Forecast:
     recipe: Recipe
     compute: Compute
     dataset: Callable[[str], Dataset | None]
+    cache: Path | None = None
     timed: bool = True
     libraries: int = field(default_factory=lambda: int(psutil.Process().memory_info().rss))
     _pace: Pace | None = None
@@ -114,9 +118,9 @@ class Forecast:
         Raises:
             UserError: the config of a model is not at hand, or a stage cannot work on its network.
         """
-        held = {BASE: Held(local_network(self.recipe.base))}
+        held = {BASE: Held(local_network(self.recipe.base, self.cache))}
         for name, source in (getattr(self.recipe, "models", None) or {}).items():
-            held[name] = Held(local_network(source))
+            held[name] = Held(local_network(source, self.cache))
         for step in plan(self.recipe):
             if step.spec is None or step.source is None:
                 continue
@@ -145,7 +149,7 @@ class Forecast:
         if self._looked:
             return self._tokenizer
         self._looked = True
-        folder = local_folder(self.recipe.base)
+        folder = local_folder(self.recipe.base, self.cache)
         if folder is not None and any((folder / name).is_file() for name in TOKENIZER_FILES):
             try:
                 self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,6 +1,6 @@
 """The forecast where it is asked for: by a run for its own stages, and by a process of its own for recipes.
 
-`python -m core.engine.foresight` reads a recipe as JSON from each line of its input and answers each with a
+`python -m core.engine.foresight --home PATH` reads a recipe as JSON from each line of its input and answers each with a
 line: an estimate (`core.engine.estimate.to_record`), or an error with its hint. It ends with its input. It
 loads torch once for all recipes, so the window keeps one while a recipe is being written.
 
@@ -10,6 +10,7 @@ hand, a file that cannot be read) is logged, and the run goes on without.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
@@ -25,15 +26,16 @@ from core.errors import UserError
 from core.lm.device import Compute, choose
 from core.recipe.spec import Recipe
 from core.recipe.validate import check, parse
+from core.store.home import Home
 
 _LOG = logging.getLogger(__name__)
 
 
 def foresee(
-    recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset]
+    recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset], cache: Path | None = None
 ) -> Callable[[str], StageEstimate | None]:
     """What says of a step of this run what it will need; see `core.engine.runner.Parts`."""
-    forecast = Forecast(recipe, compute, dataset)
+    forecast = Forecast(recipe, compute, dataset, cache)
 
     def of(stage: str) -> StageEstimate | None:
         try:
@@ -48,12 +50,13 @@ def foresee(
     return of
 
 
-def estimate(recipe: Recipe, root: Path) -> Estimate:
+def estimate(recipe: Recipe, root: Path, cache: Path | None = None) -> Estimate:
     """The estimate of a recipe that is not run, on the device that it asks for.
 
     Args:
         recipe: checked, its relative paths resolved.
         root: folder of relative data paths.
+        cache: folder of converted models.
 
     Raises:
         UserError: the device is not there.
@@ -64,10 +67,10 @@ def estimate(recipe: Recipe, root: Path) -> Estimate:
         return None if source.hub else load(name, source, root)  # nothing is downloaded
 
     compute = choose(recipe.device, recipe.base.dtype)
-    return Forecast(recipe, compute, dataset).all()
+    return Forecast(recipe, compute, dataset, cache).all()
 
 
-def answer(line: str) -> Mapping[str, Any]:
+def answer(line: str, cache: Path | None = None) -> Mapping[str, Any]:
     """The answer to one line of input."""
     try:
         recipe, problems = parse(json.loads(line))
@@ -78,20 +81,23 @@ def answer(line: str) -> Mapping[str, Any]:
     if recipe is None or problems:
         return {"error": str(problems[0]), "hint": ""}
     try:
-        return to_record(estimate(recipe, Path.cwd()))
+        return to_record(estimate(recipe, Path.cwd(), cache))
     except UserError as error:
         return {"error": error.message, "hint": error.hint}
 
 
-def serve(asked: IO[str], told: IO[str]) -> None:
+def serve(asked: IO[str], told: IO[str], cache: Path | None = None) -> None:
     """Answer every line until the input ends."""
     for line in asked:
-        told.write(json.dumps(answer(line), ensure_ascii=False) + "\n")
+        told.write(json.dumps(answer(line, cache), ensure_ascii=False) + "\n")
         told.flush()
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+    parser = argparse.ArgumentParser(prog="rekindle-foresight", description="Estimate recipes.")
+    parser.add_argument("--home", type=Path, required=True, help="folder with converted models")
+    home = Home(parser.parse_args().home)
     answers = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is no answer
-    serve(sys.stdin, answers)
+    serve(sys.stdin, answers, home.cache)

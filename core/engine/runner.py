@@ -51,7 +51,9 @@ Foresee = Callable[[str], StageEstimate | None]
 """What the step of this id will need."""
 
 
-def unforeseen(recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset]) -> Foresee:
+def unforeseen(
+    recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset], cache: Path
+) -> Foresee:
     """Says of no step what it will need."""
     return lambda stage: None
 
@@ -93,7 +95,7 @@ class Parts:
         dataset: loads a dataset by (name, source, folder of relative paths).
         compute: chooses by (device, dtype).
         saved_step: the step of the training state in a checkpoint's folder.
-        foresee: makes, for (recipe, compute, a loader of datasets by name), what says what a step of the
+        foresee: makes, for (recipe, compute, a loader of datasets by name, cache), what says what a step of the
             plan will need, by its id; None when it cannot be said.
         meter: measures the peak memory on a device.
     """
@@ -104,7 +106,7 @@ class Parts:
     dataset: Callable[[str, DatasetSource, Path], Dataset]
     compute: Callable[[str, Dtype], Compute]
     saved_step: Callable[[Path], int | None]
-    foresee: Callable[[Recipe, Compute, Callable[[str], Dataset]], Foresee] = unforeseen
+    foresee: Callable[[Recipe, Compute, Callable[[str], Dataset], Path], Foresee] = unforeseen
     meter: Callable[[Compute], Meter] = lambda compute: NoMeter()
 
 
@@ -157,7 +159,9 @@ class Runner:
                 device = self.processes.device(self.recipe.device)
                 self._compute = self.parts.compute(device, self.recipe.base.dtype)
                 self._meter = self.parts.meter(self._compute)
-                self._foresee = self.parts.foresee(self.recipe, self._compute, self._dataset)
+                self._foresee = self.parts.foresee(
+                    self.recipe, self._compute, self._dataset, self.home.cache
+                )
                 for step in steps:
                     self._check_stop()
                     self._made[step.id] = self._execute(step)

@@ -8,14 +8,8 @@ from core.engine.footprint import phase, working_space
 from core.engine.reckoning import PROBE_BATCH, Items, Reckoning, Surroundings
 from core.engine.training_needs import training
 from core.recipe.plan import Step
-from core.recipe.stage_specs import (
-    CkaSpec,
-    EvaluateSpec,
-    PruneSpec,
-    QuantizeSpec,
-    SdftSpec,
-    SftSpec,
-)
+from core.recipe.stage_specs import CkaSpec, EvaluateSpec, PruneSpec, QuantizeSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 
 PASSES_OF_A_REWRITE = 4
 """Times that the weights are read or written: opened, changed, written, and opened again as a proof."""

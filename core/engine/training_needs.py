@@ -27,7 +27,7 @@ from core.engine.footprint import (
 )
 from core.engine.lengths import Lengths, Span, limits
 from core.engine.reckoning import Items, Reckoning
-from core.recipe.stage_specs import SdftSpec, SftSpec
+from core.recipe.training_specs import SdftSpec, SftSpec
 from core.stages.rewrite import BATCH_GROWTH
 from core.stages.schedule import DataOrder
 from core.stages.sft import CHUNK_TOKENS

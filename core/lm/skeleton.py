@@ -17,6 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from core.errors import UserError
+from core.lm.gguf import RECORD, read_record
 from core.lm.named import find
 from core.recipe.sources import ModelSource
 
@@ -78,27 +79,39 @@ class Network:
         return measured(config)
 
 
-def local_folder(source: ModelSource) -> Path | None:
-    """The folder with the model's config and tokenizer where it is on this machine as a folder, else None."""
+def local_folder(source: ModelSource, cache: Path | None = None) -> Path | None:
+    """The folder with the model's config and tokenizer where it is on this machine as a folder, else None.
+
+    Args:
+        source: of the model.
+        cache: folder of converted models; a GGUF file is found there by its name.
+    """
     if source.folder:
         folder = Path(source.folder).expanduser()
         return folder if (folder / "config.json").is_file() else None
     if source.hub:
         cached = try_to_load_from_cache(source.hub, "config.json", revision=source.revision)
         return Path(cached).parent if isinstance(cached, str) else None
-    if source.name:
-        path = find(source.name)
-        return path if path.is_dir() else None
-    return None
+    file = find(source.name) if source.name else Path(source.gguf or "").expanduser()
+    if file.is_dir():
+        return file
+    return next(
+        (
+            record.parent
+            for record in sorted(cache.glob(f"*/{RECORD}") if cache is not None else ())
+            if read_record(record.parent).get("source") == file.name
+        ),
+        None,
+    )
 
 
-def local_network(source: ModelSource) -> Network:
-    """The network of a model source, from what is on this machine.
+def local_network(source: ModelSource, cache: Path | None = None) -> Network:
+    """The network of a model source, from what is on this machine; `cache` as for `local_folder`.
 
     Raises:
         UserError: its config is not here, or is of no causal language model that transformers knows.
     """
-    folder = local_folder(source)
+    folder = local_folder(source, cache)
     if folder is not None:
         return measured(_config(folder))
     if source.gguf or source.name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.widgets.theme import Theme
+from core.engine import estimate_process
 from core.store.home import Home
 from core.store.store import Store
 from tests.app.sample_runs import fill
+from tests.helpers import fake_foresight
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,14 @@ def _nothing_leaks() -> Iterator[None]:
         it.join(timeout=2)  # rich tells its refresh thread to end and does not wait for it
     running = [it for it in running if it.is_alive()]
     assert not running, f"threads left: {running}"
+
+
+@pytest.fixture(autouse=True)
+def _estimates_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows ask a process without torch for estimates; it answers at once."""
+    monkeypatch.setattr(
+        estimate_process, "command", lambda home: [sys.executable, fake_foresight.__file__]
+    )
 
 
 @pytest.fixture

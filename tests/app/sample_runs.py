@@ -101,7 +101,17 @@ def events(of: Recipe, *, until: int = STEPS, seed: int = 7) -> list[Event]:
         )
     ]
     for step in steps:
-        made.append(StageStarted(stage=step.id, device="cpu", dtype="float32", why="no GPU"))
+        training = step.kind == "sdft"
+        made.append(
+            StageStarted(
+                stage=step.id,
+                device="cpu",
+                dtype="float32",
+                why="no GPU",
+                estimated_memory=2_400_000_000 if training else None,
+                estimated_seconds=3900.0 if training else None,
+            )
+        )
         if step.kind == "sdft":
             made += _training(step, until, random.Random(seed))
             if until < STEPS:
@@ -135,7 +145,8 @@ def _closing(step: Step) -> list[Event]:
                 bytes=270_000_000 if step.kind == "base" else 94_000_000,
             )
         )
-    made.append(StageFinished(stage=step.id, status="done", seconds=61.0))
+    peak = 2_130_000_000 if step.kind == "sdft" else None
+    made.append(StageFinished(stage=step.id, status="done", seconds=61.0, peak_memory=peak))
     return made
 
 

@@ -17,12 +17,14 @@ from rich.console import Console
 from app import __main__ as entry
 from app import cli
 from app.cli_display import Display
+from core.engine import estimate_process
 from core.errors import UserError
 from core.events import Event, Metrics, Progress, RunFinished, RunStatus
 from core.store.home import Home
 from core.store.rows import RunRow
 from core.store.store import Store
 from tests.app.test_viewmodels_run import cka, metric, score, started, whole_run
+from tests.helpers import fake_foresight
 
 RECIPE = """\
 schema: 1
@@ -354,3 +356,48 @@ def test_that_an_unusable_recipe_names_every_problem(shell: Shell) -> None:
         cli.checked(shell.recipe, ["stages.back.teacher=x", "stages.back.dataset=y"])
     assert "x" in caught.value.message
     assert "y" in caught.value.message
+
+
+@pytest.fixture
+def estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate comes from a process that needs no torch."""
+    command = [sys.executable, fake_foresight.__file__]
+    monkeypatch.setattr(estimate_process, "command", lambda home: command)
+
+
+def test_that_an_estimate_is_shown_with_its_sum(shell: Shell, estimated: None) -> None:
+    code, out, _ = shell("estimate", shell.recipe)
+    assert code == 0
+    assert "back: 4.0 GiB at most, about 2 m" in out
+    assert re.search(r"activations kept for backward +2.0 GiB", out)
+    assert re.search(r"together +4.0 GiB", out)
+    assert "The run as a whole: 4.0 GiB at most, about 4 m 30 s." in out
+    assert "This machine: cpu in float32, 16.0 GiB of memory" in out
+    assert "fit" not in out
+
+
+def test_that_what_will_not_fit_ends_with_status_1_and_says_what_helps(
+    shell: Shell, estimated: None
+) -> None:
+    code, out, _ = shell("estimate", shell.recipe, "--set", "name=Huge")
+    assert code == 1
+    assert "back will not fit: 64.0 GiB of 16.0 GiB. Switch gradient_checkpointing on" in out
+
+
+def test_that_an_estimate_is_one_json_object_for_programs(shell: Shell, estimated: None) -> None:
+    code, (record,) = shell.json("estimate", shell.recipe)
+    assert code == 0
+    assert record["type"] == "estimate"
+    assert record["fits"] is True
+    back = record["stages"][1]
+    assert (back["stage"], back["memory"], back["peak"]) == ("back", 4 * 2**30, "backward")
+    assert sum(item["bytes"] for item in back["phases"][1]["items"]) == back["memory"]
+
+
+def test_that_an_estimate_that_fails_is_bad_input(shell: Shell, estimated: None) -> None:
+    code, _, err = shell("estimate", shell.recipe, "--set", "name=Error")
+    assert code == 2
+    assert "There is no such device." in err
+    code, _, err = shell("estimate", shell.recipe, "--set", "name=End")
+    assert code == 2
+    assert "The estimate could not be made" in err

@@ -318,7 +318,7 @@ def test_that_recipe_and_form_are_two_sides_of_one_thing(
     desk: Desk, theme: Theme, qtbot: QtBot
 ) -> None:
     model = desk.application.new_run
-    page = NewRunPage(model, desk.settings, theme)
+    page = NewRunPage(model, desk.application.estimates, desk.settings, theme)
     _shown(page, qtbot)
     desk.application.duplicate(desk.runs["done"])
     qtbot.waitUntil(lambda: "sdft" in model.text, timeout=5000)
@@ -379,3 +379,52 @@ def test_that_a_run_waiting_for_its_first_event_shows_what_will_be_there(
     assert run_page.curves.chart.empty.isVisible()
     assert run_page.cka.map.empty.isVisible()
     assert not run_page.completions.view.isVisible()
+
+
+def test_that_the_run_says_what_memory_was_expected_and_what_was_measured(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    _open(desk, run_page, "done", qtbot)
+    assert "recovered: memory peak 2.0 GiB (2.2 GiB expected)" in run_page.facts.whole()
+    card = run_page.strip.cards[-1]
+    assert "peak 2.0 GiB (2.2 GiB expected)" in card.toolTip()
+    log = run_page.details.log.toPlainText()
+    assert "recovered: started on cpu, float32; expected: 2.2 GiB at most, about 1 h 10 m." in log
+    assert "recovered: done after 1 m 1 s, peak 2.0 GiB." in log
+
+
+def test_that_a_running_stage_says_what_memory_is_expected(
+    run_page: RunPage, desk: Desk, qtbot: QtBot
+) -> None:
+    _open(desk, run_page, "running", qtbot)
+    assert "recovered: memory 2.2 GiB expected" in run_page.facts.whole()
+
+
+def test_that_the_recipe_being_written_shows_what_it_will_need(
+    desk: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    model, estimates = desk.application.new_run, desk.application.estimates
+    page = NewRunPage(model, estimates, desk.settings, theme)
+    _shown(page, qtbot)
+    desk.application.duplicate(desk.runs["done"])
+    qtbot.waitUntil(lambda: bool(estimates.lines()), timeout=20_000)
+    page.refresh_now()
+    assert page.estimate.text.whole() == "recovered: 4.0 GiB at most, about 2 m"
+    page.estimate.more.click()
+    table = page.needs.table
+    assert page.sides.currentWidget() is page.needs
+    shown = [table.item(row, 0).text().strip() for row in range(table.rowCount())]
+    assert "activations kept for backward" in shown
+    assert "The run as a whole: 4.0 GiB at most" in page.needs.notes.text()
+    assert not page.needs.remedies.isVisible()
+    model.set("name", "Huge one")
+    qtbot.waitUntil(lambda: estimates.verdict == "too_large", timeout=20_000)
+    page.refresh_now()
+    assert "recovered will not fit: 64.0 GiB of 16.0 GiB." in page.estimate.text.whole()
+    assert page.needs.remedies.isVisible()
+    page.hide()
+    model.set("name", "Plain")
+    qtbot.wait(900)
+    assert estimates.verdict == "too_large"  # nobody looks
+    page.show()
+    qtbot.waitUntil(lambda: estimates.verdict == "fits", timeout=20_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,11 @@ import pytest
 
 from core.engine import spawn
 from core.engine.estimate import from_record
+from core.engine.estimate_process import command
 from core.engine.foresight import answer, foresee, serve
 from core.errors import UserError
 from core.recipe.spec import Recipe
+from core.store.home import Home
 from tests.helpers.tiny import CPU32
 from tests.helpers.training import weather
 
@@ -90,9 +91,9 @@ def test_that_an_error_with_a_way_out_is_no_reason_to_fail(
     assert foresee(Recipe.model_validate(recipe()), CPU32, lambda name: weather(4))("a") is None
 
 
-def test_that_a_process_answers_until_its_input_ends() -> None:
+def test_that_a_process_answers_until_its_input_ends(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "core.engine.foresight"],
+        command(Home(tmp_path)),
         input=json.dumps(recipe()) + "\n" + "{}\n",
         env=spawn.environment(),
         capture_output=True,

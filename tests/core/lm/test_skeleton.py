@@ -83,6 +83,16 @@ def test_that_a_gguf_file_is_known_by_its_header(tmp_path: Path) -> None:
     assert network.parameters == model.num_parameters()
 
 
+def test_that_a_converted_gguf_file_is_found_by_its_name(tmp_path: Path) -> None:
+    file, folder = tmp_path / "tiny.gguf", tmp_path / "cache" / "0123"
+    write_gguf(tiny_llama(), file)
+    source = ModelSource(gguf=str(file))
+    assert local_folder(source, tmp_path / "cache") is None
+    folder.mkdir(parents=True)
+    (folder / "conversion.json").write_text('{"source": "tiny.gguf"}')
+    assert local_folder(source, tmp_path / "cache") == folder
+
+
 def test_that_a_hub_model_that_was_never_downloaded_is_not_known() -> None:
     with pytest.raises(UserError, match="is not known: its config is not on this machine"):
         local_network(ModelSource(hub="nobody/nothing-of-this-name"))

@@ -1,0 +1,207 @@
+"""What the recipe being written will need, reckoned by a child process while typing has paused.
+
+The process is started when the first estimate is wanted and somebody looks, answers one recipe after
+another, and is ended when nobody has asked for a while. Only the newest recipe is asked about: an answer
+to an older one is dropped. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+from app.viewmodels import estimate_words
+from app.viewmodels.types import NeedLine
+from core.engine import estimate_process, spawn
+from core.engine.estimate import Estimate
+from core.errors import UserError
+from core.recipe.spec import Recipe
+from core.store.home import Home
+
+PAUSE_MS = 600
+"""After the last change, before a recipe is asked about."""
+IDLE_MS = 60_000
+"""After the last answer, before the process (0.9 GB of libraries) is ended; starting it takes seconds."""
+END_MS = 1000
+"""Longest wait for the process to be gone when the window closes."""
+ESTIMATING = "estimating memory and time…"
+
+
+class EstimatesViewModel(QObject):
+    """The estimate of one recipe at a time.
+
+    Args:
+        home: where converted models lie.
+    """
+
+    changed = Signal()
+
+    def __init__(self, home: Home, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._command = estimate_process.command(home)
+        self._wanted: Recipe | None = None
+        self._asked: Recipe | None = None  # no answer has come yet
+        self._watched = False
+        self._estimate: Estimate | None = None
+        self._error = ""
+        self._said = b""
+        self._process: QProcess | None = None
+        self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._pause.timeout.connect(self._ask)
+        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
+        self._idle.timeout.connect(self.cancel)
+
+    # what goes in
+
+    def want(self, recipe: Recipe | None) -> None:
+        """Take the recipe as it is now; None: it cannot be used, so nothing can be said."""
+        if recipe == self._wanted:
+            return
+        self._wanted, self._error = recipe, ""
+        if recipe is None:
+            self._estimate = None
+        self._pause.start()
+        self.changed.emit()
+
+    def watch(self, on: bool) -> None:
+        """Whether somebody looks: nothing is reckoned before."""
+        self._watched = on
+        if on:
+            self._pause.start()
+
+    def cancel(self) -> None:
+        """End the process, whatever it does; it is started again when it is needed."""
+        process, self._process, self._asked, self._said = self._process, None, None, b""
+        if process is not None:
+            process.readyReadStandardOutput.disconnect(self._read)
+            process.finished.disconnect(self._ended)
+            process.errorOccurred.disconnect(self._failed)
+            process.finished.connect(process.deleteLater)
+            process.kill()
+
+    def close(self) -> None:
+        """The window closes: end the process and wait until it is gone."""
+        self._watched = False
+        self._pause.stop()
+        process = self._process
+        self.cancel()
+        if process is not None:
+            process.waitForFinished(END_MS)
+
+    # what comes out
+
+    @property
+    def busy(self) -> bool:
+        """The newest recipe has no answer yet."""
+        if self._wanted is None or not self._watched or self._error:
+            return False
+        return self._asked is not None or self._pause.isActive()
+
+    @property
+    def headline(self) -> str:
+        """The training stages' estimates in one line; "" while nothing is known."""
+        if self._error:
+            return self._error
+        if self._estimate is None:
+            return ESTIMATING if self.busy else ""
+        shown = [it for it in self._estimate.stages if it.kind in estimate_words.TRAINING]
+        chosen = shown or [it for it in self._estimate.stages if not it.implied]
+        return " · ".join(estimate_words.brief(it) for it in chosen)
+
+    @property
+    def verdict(self) -> str:
+        """The worst of the stages: "too_large", "tight", "fits", or "" where nothing can be said."""
+        found = {line.verdict for line in self.lines()}
+        return next((it for it in ("too_large", "tight", "fits") if it in found), "")
+
+    @property
+    def warning(self) -> str:
+        """What will not fit or is tight, and what to do; the worst stage speaks. "" when all fits."""
+        lines = [line for line in self.lines() if line.verdict == self.verdict]
+        return next((line.remedy for line in lines if line.remedy), "")
+
+    @property
+    def machine(self) -> str:
+        """What the device has, and the rates behind the times; "" while nothing is known."""
+        return estimate_words.machine(self._estimate.machine) if self._estimate is not None else ""
+
+    @property
+    def total(self) -> str:
+        """ "The whole run: 1.2 GiB at most, about 4 m"; "" while nothing is known."""
+        if self._estimate is None or self._estimate.memory is None:
+            return ""
+        return estimate_words.whole(self._estimate)
+
+    def lines(self) -> tuple[NeedLine, ...]:
+        """What each stage needs, in the order of the recipe; implied measurements are left out."""
+        if self._estimate is None:
+            return ()
+        return tuple(
+            NeedLine(
+                stage.stage,
+                estimate_words.brief(stage),
+                estimate_words.verdict(self._estimate, stage),
+                tuple(estimate_words.rows(stage)),
+                estimate_words.note(stage),
+                estimate_words.remedy(self._estimate, stage),
+            )
+            for stage in self._estimate.stages
+            if not stage.implied
+        )
+
+    # inside
+
+    def _ask(self) -> None:
+        if self._wanted is None or not self._watched or self._asked is not None:
+            return  # an answer that comes later asks again when the recipe has changed meanwhile
+        if self._process is None:
+            self._process = self._started()
+        self._idle.stop()
+        self._asked = self._wanted
+        self._process.write(estimate_process.question(self._wanted).encode())
+        self.changed.emit()
+
+    def _started(self) -> QProcess:
+        process = QProcess(self)
+        environment = QProcessEnvironment()
+        for name, value in spawn.environment().items():
+            environment.insert(name, value)
+        process.setProcessEnvironment(environment)
+        process.setStandardErrorFile(QProcess.nullDevice())
+        process.readyReadStandardOutput.connect(self._read)
+        process.finished.connect(self._ended)
+        process.errorOccurred.connect(self._failed)
+        program, *arguments = self._command
+        process.start(program, arguments)
+        return process
+
+    def _read(self) -> None:
+        if self._process is None:
+            return
+        self._said += self._process.readAllStandardOutput().data()
+        *lines, self._said = self._said.split(b"\n")
+        for line in lines:
+            self._take(line.decode("utf-8", "replace"))
+
+    def _take(self, line: str) -> None:
+        asked, self._asked = self._asked, None
+        self._idle.start()
+        if asked != self._wanted:
+            self._ask()
+            return
+        try:
+            self._estimate, self._error = estimate_process.read(line), ""
+        except UserError as error:
+            self._estimate, self._error = None, str(error)
+        self.changed.emit()
+
+    def _ended(self) -> None:
+        """The process ended by itself: with an answer owed, that is a failure."""
+        owed = self._asked is not None
+        self._process, self._asked, self._said = None, None, b""
+        if owed:
+            self._estimate, self._error = None, f"{estimate_process.FAILED}: its process ended."
+            self.changed.emit()
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:  # else `finished` comes as well
+            self._ended()
