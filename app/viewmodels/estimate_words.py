@@ -91,6 +91,13 @@ def brief(stage: StageEstimate) -> str:
     return f"{stage.stage}: {', '.join(part for part in parts if part)}"
 
 
+def title(stage: StageEstimate) -> str:
+    """ "sdft, about 2 m": for a place where the memory stands beside it."""
+    if stage.unknown or stage.memory is None:
+        return brief(stage)
+    return ", ".join(part for part in (stage.stage, about(stage.seconds)) if part)
+
+
 def rows(stage: StageEstimate) -> list[tuple[str, str]]:
     """The items of the peak with their sizes, and their sum."""
     peak = stage.peak

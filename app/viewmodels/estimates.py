@@ -40,6 +40,7 @@ class EstimatesViewModel(QObject):
         self._command = estimate_process.command(home)
         self._wanted: Recipe | None = None
         self._asked: Recipe | None = None  # no answer has come yet
+        self._known: Recipe | None = None  # what the estimate is of
         self._watched = False
         self._estimate: Estimate | None = None
         self._error = ""
@@ -58,7 +59,7 @@ class EstimatesViewModel(QObject):
             return
         self._wanted, self._error = recipe, ""
         if recipe is None:
-            self._estimate = None
+            self._estimate = self._known = None
         self._pause.start()
         self.changed.emit()
 
@@ -92,7 +93,7 @@ class EstimatesViewModel(QObject):
     @property
     def busy(self) -> bool:
         """The newest recipe has no answer yet."""
-        if self._wanted is None or not self._watched or self._error:
+        if self._wanted in (None, self._known) or not self._watched or self._error:
             return False
         return self._asked is not None or self._pause.isActive()
 
@@ -138,7 +139,7 @@ class EstimatesViewModel(QObject):
         return tuple(
             NeedLine(
                 stage.stage,
-                estimate_words.brief(stage),
+                estimate_words.title(stage),
                 estimate_words.verdict(self._estimate, stage),
                 tuple(estimate_words.rows(stage)),
                 estimate_words.note(stage),
@@ -151,13 +152,14 @@ class EstimatesViewModel(QObject):
     # inside
 
     def _ask(self) -> None:
-        if self._wanted is None or not self._watched or self._asked is not None:
+        if self._wanted in (None, self._known) or not self._watched or self._asked is not None:
             return  # an answer that comes later asks again when the recipe has changed meanwhile
         if self._process is None:
             self._process = self._started()
         self._idle.stop()
-        self._asked = self._wanted
-        self._process.write(estimate_process.question(self._wanted).encode())
+        asked = self._asked = self._wanted
+        assert asked is not None
+        self._process.write(estimate_process.question(asked).encode())
         self.changed.emit()
 
     def _started(self) -> QProcess:
@@ -190,8 +192,9 @@ class EstimatesViewModel(QObject):
             return
         try:
             self._estimate, self._error = estimate_process.read(line), ""
+            self._known = asked
         except UserError as error:
-            self._estimate, self._error = None, str(error)
+            self._fail(str(error))
         self.changed.emit()
 
     def _ended(self) -> None:
@@ -199,8 +202,11 @@ class EstimatesViewModel(QObject):
         owed = self._asked is not None
         self._process, self._asked, self._said = None, None, b""
         if owed:
-            self._estimate, self._error = None, f"{estimate_process.FAILED}: its process ended."
+            self._fail(f"{estimate_process.FAILED}: its process ended.")
             self.changed.emit()
+
+    def _fail(self, error: str) -> None:
+        self._estimate, self._known, self._error = None, None, error
 
     def _failed(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:  # else `finished` comes as well

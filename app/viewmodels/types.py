@@ -336,7 +336,7 @@ class NeedLine:
 
     Attributes:
         stage: its id.
-        text: "sdft: 0.4 GiB at most, about 2 m".
+        text: "sdft, about 2 m"; the memory is the last of `items`.
         verdict: "fits", "tight", "too_large", or "" where it cannot be said.
         items: what takes memory at the peak, each with its size; the last one is the sum.
         note: when the peak is, what lengths were reckoned with; or why nothing is known.

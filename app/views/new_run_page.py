@@ -281,10 +281,10 @@ class NewRunPage(Page):
     def _choose_side(self, side: str) -> None:
         self._copy.setVisible(side in ("yaml", "command"))
         titles = {
-            "yaml": "The recipe",
-            "problems": "What to mend",
+            "yaml": "Recipe",
+            "problems": "To mend",
             "teacher": "First item",
-            "estimate": "What it will need",
+            "estimate": "Needs",
             "command": "Headless",
         }
         self._side_head.heading.set_text(titles[side])

@@ -389,7 +389,7 @@ def test_that_the_run_says_what_memory_was_expected_and_what_was_measured(
     card = run_page.strip.cards[-1]
     assert "peak 2.0 GiB (2.2 GiB expected)" in card.toolTip()
     log = run_page.details.log.toPlainText()
-    assert "recovered: started on cpu, float32; expected: 2.2 GiB at most, about 1 h 10 m." in log
+    assert "recovered: started on cpu, float32; expected: 2.2 GiB at most, about 1 h." in log
     assert "recovered: done after 1 m 1 s, peak 2.0 GiB." in log
 
 

@@ -60,7 +60,7 @@ def test_that_a_wanted_recipe_is_estimated_while_somebody_looks(
     assert model.verdict == "fits"
     assert model.warning == ""
     nf4, back = model.lines()
-    assert nf4.text == "nf4: 2.0 GiB at most, about 2 m"
+    assert (nf4.text, nf4.items[-1]) == ("nf4, about 2 m", ("together", "2.0 GiB"))
     assert back.items == (
         ("libraries of the process", "1.0 GiB"),
         ("weights of the model", "1.0 GiB"),
@@ -94,6 +94,19 @@ def test_that_only_the_newest_recipe_is_answered(model: EstimatesViewModel, qtbo
     model.want(recipe("huge"))
     qtbot.waitUntil(lambda: bool(model.lines()), timeout=WAIT_MS)
     assert {it for it in seen if it} == {"too_large"}
+
+
+def test_that_a_page_shown_again_asks_for_nothing_that_is_known(
+    model: EstimatesViewModel, qtbot: QtBot
+) -> None:
+    model.watch(True)
+    model.want(recipe("plain"))
+    qtbot.waitUntil(lambda: bool(model.lines()), timeout=WAIT_MS)
+    model.watch(False)
+    model.watch(True)
+    assert not model.busy
+    with qtbot.assertNotEmitted(model.changed, wait=200):
+        pass
 
 
 def test_that_an_unusable_recipe_has_no_estimate(model: EstimatesViewModel, qtbot: QtBot) -> None:
