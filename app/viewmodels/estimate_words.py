@@ -17,6 +17,7 @@ ITEMS = {
     "packed": "packed weights",
     "masters": "float32 masters of the weights",
     "moments": "AdamW's moments",
+    "best": "best weights so far",
     "gradients": "gradients",
     "activations": "activations kept for backward",
     "logits": "logits of one chunk",

@@ -22,6 +22,7 @@ ItemName = Literal[
     "packed",
     "masters",
     "moments",
+    "best",
     "gradients",
     "activations",
     "logits",

@@ -32,7 +32,7 @@ from core.recipe.field import BASE
 from core.recipe.plan import Step, plan
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import PruneSpec, QuantizeSpec
-from core.recipe.training_specs import SdftSpec, SftSpec
+from core.recipe.training_specs import TrainSpec
 from core.stages.prune import target_width
 
 _LOG = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Forecast:
             UserError: the config of a model is not at hand, or a stage cannot work on its network.
         """
         held = {BASE: Held(local_network(self.recipe.base, self.cache))}
-        for name, source in (getattr(self.recipe, "models", None) or {}).items():
+        for name, source in self.recipe.models.items():
             held[name] = Held(local_network(source, self.cache))
         for step in plan(self.recipe):
             if step.spec is None or step.source is None:
@@ -166,7 +166,7 @@ def _made(step: Step, read: Held) -> Held:
         return Held(read.network.pruned(width))
     if isinstance(spec, QuantizeSpec):
         return Held(read.network, nf4=True)
-    if isinstance(spec, SftSpec | SdftSpec):
+    if isinstance(spec, TrainSpec):
         if spec.method == "full":
             return Held(read.network)
         return replace(read, adapters=read.adapters + read.network.lora(spec.lora_r))

@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from core.analysis.recovery import recovered_fractions
 from core.data.example import Dataset
-from core.engine.estimate import StageEstimate
-from core.engine.helper import Stage, Work
+from core.engine.helper import Work
 from core.engine.identity import inputs_of, seed_of, stage_identity
 from core.engine.lock import exclusive
+from core.engine.parts import Foresee, Meter, Parts
 from core.engine.resume import Log, Past, add_score
 from core.errors import BugError, StopRequested
 from core.events import (
@@ -39,75 +38,15 @@ from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
 from core.lm.device import Compute
 from core.recipe.field import FOLLOWING
 from core.recipe.plan import Step, plan
-from core.recipe.sources import DatasetSource, Dtype, ModelSource
+from core.recipe.sources import ModelSource
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import CheckpointSpec, StageSpec
 from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
-from core.stages.context import LiveMeasure, StageContext
+from core.stages.context import StageContext
 from core.stages.processes import ALONE, Processes
 from core.store.home import Home
 
-Foresee = Callable[[str], StageEstimate | None]
-"""What the step of this id will need."""
-
-
-def unforeseen(
-    recipe: Recipe, compute: Compute, dataset: Callable[[str], Dataset], cache: Path
-) -> Foresee:
-    """Says of no step what it will need."""
-    return lambda stage: None
-
-
-BaseStage = Callable[
-    [ModelSource, Path, Path, Callable[[int, int], None] | None],
-    Checkpoint,
-]
-
 STATE_FOLDER = "state"
-
-
-class Meter(Protocol):
-    """Measures the peak memory of one stage after another; `core.engine.peak.PeakMemory`."""
-
-    def begin(self) -> None: ...
-    def end(self) -> int | None: ...
-
-
-class NoMeter:
-    """The `Meter` that measures nothing."""
-
-    def begin(self) -> None:
-        """A stage begins."""
-
-    def end(self) -> int | None:
-        """Nothing was measured."""
-        return None
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the runner is composed of; tests put in parts of their own.
-
-    Attributes:
-        stages: stage kind -> stage.
-        base: registers the base model: (source, checkpoints, cache, progress).
-        live: live measurement of a training stage, or None when the recipe wants none.
-        dataset: loads a dataset by (name, source, folder of relative paths).
-        compute: chooses by (device, dtype).
-        saved_step: the step of the training state in a checkpoint's folder.
-        foresee: makes, for (recipe, compute, a loader of datasets by name, cache), what says what a step of the
-            plan will need, by its id; None when it cannot be said.
-        meter: measures the peak memory on a device.
-    """
-
-    stages: Mapping[str, Stage]
-    base: BaseStage
-    live: Callable[[Recipe, StageContext], LiveMeasure | None]
-    dataset: Callable[[str, DatasetSource, Path], Dataset]
-    compute: Callable[[str, Dtype], Compute]
-    saved_step: Callable[[Path], int | None]
-    foresee: Callable[[Recipe, Compute, Callable[[str], Dataset], Path], Foresee] = unforeseen
-    meter: Callable[[Compute], Meter] = lambda compute: NoMeter()
 
 
 @dataclass

@@ -9,7 +9,7 @@ from core.engine.reckoning import PROBE_BATCH, Items, Reckoning, Surroundings
 from core.engine.training_needs import training
 from core.recipe.plan import Step
 from core.recipe.stage_specs import CkaSpec, EvaluateSpec, PruneSpec, QuantizeSpec
-from core.recipe.training_specs import SdftSpec, SftSpec
+from core.recipe.training_specs import TrainSpec
 
 PASSES_OF_A_REWRITE = 4
 """Times that the weights are read or written: opened, changed, written, and opened again as a proof."""
@@ -18,7 +18,7 @@ PASSES_OF_A_REWRITE = 4
 def needs(around: Surroundings, step: Step) -> StageEstimate:
     """The estimate of one step."""
     on, spec = Reckoning(around, step), step.spec
-    if isinstance(spec, SftSpec | SdftSpec):
+    if isinstance(spec, TrainSpec):
         return training(on, spec)
     if isinstance(spec, EvaluateSpec):
         known = around.lengths((around.recipe.tasks[spec.tasks[0]].dataset,))

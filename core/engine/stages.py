@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from core.data.load import load
 from core.engine.foresight import foresee
 from core.engine.helper import Stage
+from core.engine.parts import Parts
 from core.engine.peak import PeakMemory
-from core.engine.runner import Parts
 from core.lm.device import choose
 from core.stages import base, bootstrap, cka, evaluate, prune, quantize, sdft, sft
 from core.stages.live import live

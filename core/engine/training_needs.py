@@ -27,13 +27,17 @@ from core.engine.footprint import (
 )
 from core.engine.lengths import Lengths, Span, limits
 from core.engine.reckoning import Items, Reckoning
-from core.recipe.training_specs import SdftSpec, SftSpec
+from core.recipe.field import EMA, LIVE
+from core.recipe.training_specs import (
+    BootstrapSpec,
+    DistillSpecBase,
+    SdftSpec,
+    SftSpec,
+    TrainSpec,
+)
 from core.stages.rewrite import BATCH_GROWTH
 from core.stages.schedule import DataOrder
 from core.stages.sft import CHUNK_TOKENS
-
-LIVE, EMA = "live", "ema"
-"""Teachers that are the student itself, or a moving average of what it trains."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ class _Sizes:
         return self.prompt.longest + self.completion
 
 
-def training(reckoning: Reckoning, spec: SftSpec | SdftSpec) -> StageEstimate:
+def training(reckoning: Reckoning, spec: TrainSpec) -> StageEstimate:
     """The estimate of a training stage."""
     return _Training(reckoning, spec).estimate()
 
 
 class _Training:
-    def __init__(self, reckoning: Reckoning, spec: SftSpec | SdftSpec) -> None:
+    def __init__(self, reckoning: Reckoning, spec: TrainSpec) -> None:
         self._on, self._spec = reckoning, spec
         self._network, self._bytes = reckoning.read.network, reckoning.dtype_bytes
         known = reckoning.around.lengths(spec.datasets)
@@ -73,7 +77,16 @@ class _Training:
             max_steps=spec.max_steps,
             epochs=spec.num_train_epochs,
             seed=0,
+            repeats=self._times_learned,
         )
+
+    @property
+    def _generations(self) -> int:
+        return self._spec.num_generations if isinstance(self._spec, SdftSpec) else 1
+
+    @property
+    def _times_learned(self) -> int:
+        return self._spec.num_iterations if isinstance(self._spec, SdftSpec) else 1
 
     def estimate(self) -> StageEstimate:
         """All phases, the steps, and the work."""
@@ -83,7 +96,9 @@ class _Training:
         loading = max(on.read.while_loading(self._bytes, merge=self._how.full), second)
         phases = [phase("load", [*opened, ("second_copy", loading)])]
         if isinstance(spec, SftSpec) and spec.teacher is not None:
-            phases.insert(0, self._rewrite(spec))
+            phases.insert(0, self._answered(spec.teacher))
+        if isinstance(spec, BootstrapSpec) and spec.completions == "teacher":
+            phases.append(self._answered(spec.teacher))
         running = [*opened, *self._optimizer()]
         if isinstance(spec, SdftSpec):
             phases.append(self._rollout(running))
@@ -106,11 +121,15 @@ class _Training:
         prompt = lengths.prompt.within(longest)
         answer = lengths.answer.within(spec.max_completion_length)
         # A student's own answer may be as long as the limit; a demonstration is as long as it is.
-        own = isinstance(spec, SdftSpec)
+        own = isinstance(spec, SdftSpec) or (
+            isinstance(spec, BootstrapSpec) and spec.completions == "teacher"
+        )
         completion = spec.max_completion_length if own else answer.longest
         if context:
             completion = min(completion, max(1, context - prompt.longest))
         taught = lengths.teacher.within(longest)
+        if isinstance(spec, BootstrapSpec):
+            prompt = taught  # both are shown the demonstration
         return _Sizes(prompt, taught, answer, completion)
 
     def _student(self) -> Items:
@@ -128,10 +147,8 @@ class _Training:
         (`core.distill.teacher.can_share`), or the student itself; several teachers sum up.
         """
         spec, on = self._spec, self._on
-        if isinstance(spec, SftSpec):
-            return [], 0  # its teacher has gone when the training begins
         held = second = ema = 0
-        for name in names_of(spec.teacher):
+        for name in self._named():
             if name == EMA:
                 ema = self._how.trainable * FLOAT32
             elif name != LIVE and not (spec.method == "lora" and name == on.source):
@@ -140,16 +157,25 @@ class _Training:
                 second = max(second, teacher.while_loading(self._bytes))
         return [("teachers", held), ("ema", ema)], second
 
+    def _named(self) -> tuple[str, ...]:
+        """Teachers that are there while the student trains; the one of `sft` has gone by then."""
+        spec = self._spec
+        if isinstance(spec, SdftSpec):
+            return tuple(dict.fromkeys(spec.teachers))
+        return (spec.teacher,) if isinstance(spec, BootstrapSpec) else ()
+
     def _optimizer(self) -> Items:
-        """What AdamW keeps from its first step on."""
+        """What AdamW keeps from its first step on, and the best weights where they are kept."""
         trainable = self._how.trainable
         masters = trainable * FLOAT32 if self._how.full and self._bytes != FLOAT32 else 0
-        return [("masters", masters), ("moments", trainable * ADAM_MOMENTS)]
+        kept = self._spec.eval_steps and self._spec.load_best_model_at_end
+        best = trainable * FLOAT32 if kept else 0
+        return [("masters", masters), ("moments", trainable * ADAM_MOMENTS), ("best", best)]
 
-    def _rewrite(self, spec: SftSpec) -> Phase:
-        """The teacher that rewrites the demonstrations before the student is opened."""
-        on, sizes = self._on, self._sizes
-        teacher = on.around.held[names_of(spec.teacher)[0]]
+    def _answered(self, name: str) -> Phase:
+        """The teacher that answers all items before the training."""
+        on, sizes, spec = self._on, self._sizes, self._spec
+        teacher = on.around.held[name]
         batch = BATCH_GROWTH * spec.per_device_train_batch_size
         weights = teacher.weights(self._bytes)
         decoded = pace.decoding(
@@ -168,7 +194,7 @@ class _Training:
     @property
     def _sampled_together(self) -> int:
         spec = self._spec
-        growth = min(GROWTH, spec.gradient_accumulation_steps)
+        growth = min(GROWTH, spec.gradient_accumulation_steps * self._generations)
         return growth * spec.per_device_train_batch_size
 
     def _rollout(self, running: Items) -> Phase:
@@ -209,7 +235,7 @@ class _Training:
 
     def _logits(self) -> int:
         spec, sizes, batch = self._spec, self._sizes, self._spec.per_device_train_batch_size
-        if isinstance(spec, SdftSpec):
+        if isinstance(spec, DistillSpecBase):
             counted = batch * max(0, sizes.completion - spec.num_loss_tokens_to_skip)
             return chunk_logits(self._network, counted, spec.chunk_tokens, SDFT_CHUNK)
         return chunk_logits(self._network, batch * sizes.completion, CHUNK_TOKENS, SFT_CHUNK)
@@ -239,7 +265,8 @@ class _Training:
         """The work of all steps."""
         spec, on, network, sizes = self._spec, self._on, self._network, self._sizes
         batch, lora = spec.per_device_train_batch_size, not self._how.full
-        micro = math.ceil(self._order.total / batch)
+        sequences = self._order.total * self._generations
+        micro = math.ceil(sequences / batch) * self._times_learned
         length, counted = sizes.prompt.mean + sizes.answer.mean, batch * sizes.answer.mean
         ahead = pace.forward(network, batch, length, counted=counted, lora=lora)
         back = pace.backward(
@@ -255,12 +282,12 @@ class _Training:
             back * micro,
             pace.adam(self._how.trainable) * self._order.steps,
         ]
-        if not isinstance(spec, SdftSpec):
-            return
-        for name in names_of(spec.teacher):
+        for name in self._named():
             teacher = on.around.held.get(name, on.read).network
             taught = sizes.taught.mean + sizes.answer.mean
             on.works.append(pace.forward(teacher, batch, taught, counted=counted) * micro)
+        if not isinstance(spec, SdftSpec):
+            return
         sampled = pace.decoding(
             network,
             self._sampled_together,
@@ -270,7 +297,7 @@ class _Training:
             dtype_bytes=self._bytes,
             lora=lora,
         )
-        on.works.append(sampled * math.ceil(self._order.total / self._sampled_together))
+        on.works.append(sampled * math.ceil(sequences / self._sampled_together))
 
     def _knobs(self) -> tuple[Knob, ...]:
         """Settings that would lower the peak, the most helpful first."""
@@ -282,17 +309,11 @@ class _Training:
             found.append((kept, "gradient_checkpointing"))
         if spec.per_device_train_batch_size > 1:
             found.append((kept // 2, "per_device_train_batch_size"))
-        if isinstance(spec, SdftSpec):
+        if isinstance(spec, DistillSpecBase):
             found.append((self._logits() // 2, "chunk_tokens"))
+        if isinstance(spec, SdftSpec):
             found.append((kept // 4, "max_completion_length"))
         if how.full:
             found.append((how.trainable * ADAM_MOMENTS, "lora"))
         found.sort(key=lambda pair: -pair[0])
         return tuple(knob for size, knob in found if size > 0)
-
-
-def names_of(teacher: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The teachers of a stage: one by its name, several in a list."""
-    if teacher is None:
-        return ()
-    return (teacher,) if isinstance(teacher, str) else tuple(dict.fromkeys(teacher))

@@ -30,9 +30,10 @@ from core.engine.control import Control
 from core.engine.failures import classify
 from core.engine.helper import follow
 from core.engine.liveness import is_live, me
+from core.engine.parts import Parts
 from core.engine.recorder import Recorder
 from core.engine.resume import PAST_KINDS, rewind
-from core.engine.runner import Parts, Runner
+from core.engine.runner import Runner
 from core.engine.spawn import ASKED, LOG
 from core.engine.stages import PARTS
 from core.errors import BugError, StopRequested, UserError

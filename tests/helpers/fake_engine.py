@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from core.data.example import Dataset, Example, Message
+from core.engine.parts import Parts
 from core.engine.resume import PAST_KINDS
-from core.engine.runner import Parts
 from core.errors import StopRequested
 from core.events import (
     CheckpointSaved,

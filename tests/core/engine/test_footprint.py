@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from core.distill.divergence import forward_kl
+from core.distill.divergence import divergence
 from core.distill.head import head_of, hidden_states
+from core.distill.measure import Measure
+from core.distill.taught import TaughtStates
 from core.engine import footprint
 from core.engine.estimate import Phase
 from core.engine.footprint import Held, Trained
@@ -130,10 +132,9 @@ def test_that_the_logits_of_a_chunk_are_bounded_by_what_is_told(chunk: int) -> N
     tokens = 64
     states = torch.randn(tokens, network.hidden, requires_grad=True)
     weights = torch.full((tokens,), 1 / tokens)
+    taught = TaughtStates(states.detach() + 1, head)
     peak = peak_of(
-        lambda: (
-            forward_kl(states, head, states.detach() + 1, head, weights, chunk_tokens=chunk).loss
-        )
+        lambda: divergence(states, head, taught, weights, Measure(), chunk_tokens=chunk).loss
     )
     told = footprint.chunk_logits(network, tokens, chunk, footprint.SDFT_CHUNK)
     told += footprint.head_gradient(network, Trained(True, 1, 0, False), 4) // 2
