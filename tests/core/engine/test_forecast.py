@@ -18,7 +18,6 @@ from core.engine.footprint import FLOAT32
 from core.engine.forecast import Forecast
 from core.engine.reckoning import Surroundings
 from core.engine.stage_needs import needs
-from core.engine.training_needs import names_of
 from core.errors import UserError
 from core.lm.skeleton import of_folder
 from core.recipe.plan import Step, plan
@@ -134,8 +133,44 @@ def test_that_several_teachers_sum_up_and_a_moving_one_costs_what_is_trained(
     items = held(needs(around, Step("back", "sdft", several, "other", "recovered")), "loss")
     assert items["teachers"] == 4 * network.parameters  # "other" is the student's own parent
     assert items["ema"] == FLOAT32 * network.pruned(FFN_PRUNED).lora(4)
-    assert names_of(None) == ()
-    assert names_of("base") == ("base",)
+
+
+def test_that_a_bootstrap_reads_the_demonstration_on_both_sides_and_keeps_its_teacher(
+    make: Make, folder: Path
+) -> None:
+    network = of_folder(folder)
+    small = {"id": "small", "kind": "prune", "round_to": ROUND_TO}
+    taught = {"kind": "bootstrap", "from": "small", "teacher": "base", **TRAIN}
+    forecast = make(
+        small,
+        {"id": "boot", **taught},
+        {"id": "answered", **taught, "completions": "teacher"},
+        {"id": "back", "kind": "sdft", "from": "small", **TRAIN},
+    )
+    boot, answered, back = (forecast.of(it) for it in ("boot", "answered", "back"))
+    assert held(boot, "loss")["teachers"] == 4 * network.parameters
+    assert boot.tokens > 0
+    assert [it.name for it in boot.phases].count("rewrite") == 0
+    assert [it.name for it in answered.phases].count("rewrite") == 1
+    assert answered.tokens > back.tokens  # its prompt holds the demonstration, with the same limit
+    assert all(it.name != "rollout" for it in boot.phases)
+
+
+def test_that_kept_weights_iterations_and_generations_are_reckoned_with(make: Make) -> None:
+    stage = {"kind": "sdft", **TRAIN}
+    forecast = make(
+        {"id": "plain", "from": "base", **stage},
+        {"id": "kept", "from": "base", **stage, "eval_steps": 2},
+        {"id": "four", "from": "base", **stage, "num_generations": 4},
+        {"id": "twice", "from": "base", **stage, "num_iterations": 2},
+    )
+    forecast.timed = True  # the work is counted where time is asked for
+    plain, kept, four, twice = (forecast.of(it) for it in ("plain", "kept", "four", "twice"))
+    assert held(kept, "loss")["best"] == held(kept, "loss")["adapter"]
+    assert "best" not in held(plain, "loss")
+    assert four.flops > 2 * plain.flops
+    assert twice.steps == plain.steps == 4
+    assert twice.flops < plain.flops  # the same steps from half of the rollouts
 
 
 def test_that_lengths_come_from_the_data_and_else_from_the_limits(make: Make) -> None:
