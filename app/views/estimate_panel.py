@@ -6,7 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.viewmodels.estimates import EstimatesViewModel
-from app.widgets.controls import GAP, Button, Dot, Elided, label, restyle
+from app.widgets.controls import GAP, TOOL_HEIGHT, Button, Dot, Elided, label, restyle
 from app.widgets.messages import Empty
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
@@ -35,6 +35,7 @@ class EstimateLine(QWidget):
         self.more = Button(theme, "Show the sum", "quiet")
         self.more.setToolTip("Memory by item, and what the times are reckoned with")
         self.more.clicked.connect(self.asked)
+        self.setFixedHeight(TOOL_HEIGHT)  # with or without its button: nothing below it moves
         row.addWidget(self._dot)
         row.addWidget(self.text, 1)
         row.addWidget(self.more)

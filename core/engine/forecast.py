@@ -98,8 +98,17 @@ class Forecast:
                 for it in steps
             ]
         if self.timed and self._pace is None:
-            self._pace = calibrate(self.compute)
+            self._measure()
         return [self._estimate(step, held) for step in steps]
+
+    def _measure(self) -> None:
+        try:
+            self._pace = calibrate(self.compute)
+        except (
+            RuntimeError
+        ) as error:  # its memory is taken, or it computes nothing in this precision
+            self.timed = False
+            _LOG.info("The pace of %s cannot be measured: %s", self.compute.device, error)
 
     def _estimate(self, step: Step, held: dict[str, Held]) -> StageEstimate:
         around = Surroundings(

@@ -28,6 +28,10 @@ PROBE_SECONDS = 0.15
 PRODUCT_SIDE = {"cpu": 512, "cuda": 4096}
 COPIED_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
 PROBE_LAYERS = 4
+EFFICIENCY = 0.4
+"""Share of the rate of one large product that a network's layers reach; 0.46 for a large training run on
+accelerators (Chowdhery et al. 2022, appendix B). On one CPU core 0.35 to 0.8 were measured for models of 1
+and 10 million weights: the low side is taken."""
 LORA_CALLS = 2.5
 """Cost of calling a layer with adapters, as a multiple of one without: each linear layer becomes three
 products, two casts and an addition."""
@@ -118,7 +122,7 @@ class Work:
     def seconds(self, pace: Pace) -> float:
         """On a device of this pace: computing or moving, whichever takes longer, and the calls."""
         return (
-            max(self.flops / pace.flops, self.moved / pace.bandwidth)
+            max(self.flops / (EFFICIENCY * pace.flops), self.moved / pace.bandwidth)
             + self.calls * pace.call_seconds
         )
 

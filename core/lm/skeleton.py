@@ -27,6 +27,11 @@ PLAIN_QUANT_BITS = 4 + 32 / 64
 """The same with scales of 32 bits for 64 weights."""
 
 
+_UNUSABLE = (ValueError, TypeError, AttributeError, KeyError, ImportError, RuntimeError)
+"""What building a network from the config of another kind of model ends with: no causal language model,
+no attention heads, a library that is not installed, an operation without a meta kernel."""
+
+
 @dataclass(frozen=True)
 class Network:
     """The sizes of a causal language model.
@@ -152,12 +157,16 @@ def measured(config: PretrainedConfig) -> Network:
     if hasattr(plain, "quantization_config"):
         del plain.quantization_config
     try:
-        model = skeleton(plain)
-    except ValueError as error:  # transformers lists every architecture that it knows
+        return _measured(plain)
+    except _UNUSABLE as error:
         raise UserError(
-            f"{type(config).__name__} is of no causal language model that can be trained here.",
+            f"{type(config).__name__} is of no causal language model whose size can be told ({error}).",
             "Choose a model of the Qwen2, Llama, Mistral, Gemma, Phi or a like family.",
         ) from error
+
+
+def _measured(plain: PretrainedConfig) -> Network:
+    model = skeleton(plain)
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     sizes = [parameter.numel() for parameter in cast(nn.Module, model).parameters()]
     linear = tuple(

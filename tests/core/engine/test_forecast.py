@@ -306,3 +306,17 @@ def test_that_the_peak_of_a_real_training_is_near_the_estimate(tmp_path: Path) -
     )
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["told"] == pytest.approx(seen["found"], rel=0.35)
+
+
+def test_that_a_device_that_cannot_be_measured_leaves_the_memory(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("core.engine.forecast.calibrate", refuse)
+    forecast = make({"id": "a", "kind": "sft", **TRAIN})
+    forecast.timed = True
+    found = forecast.of("a")
+    assert found.memory
+    assert found.seconds is None

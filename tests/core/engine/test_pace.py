@@ -46,8 +46,8 @@ def test_that_decoding_reads_all_weights_for_every_token() -> None:
 
 def test_that_time_is_computing_or_moving_and_calling() -> None:
     speed = Pace(flops=100.0, bandwidth=10.0, call_seconds=0.5)
-    assert Work(200, 10, 2).seconds(speed) == 2 + 1
-    assert Work(200, 50, 0).seconds(speed) == 5
+    assert Work(200, 10, 2).seconds(speed) == 2 / pace.EFFICIENCY + 1
+    assert Work(20, 50, 0).seconds(speed) == 5
     assert (Work(1, 2, 3) + Work(1, 1, 1)) * 2 == Work(4, 6, 8)
 
 

@@ -107,3 +107,11 @@ def test_that_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_that_keys_and_queries_have_their_own_widths(tmp_path: Path) -> None:
     network: Network = of_folder(build_tiny(tmp_path / "tiny"))
     assert (network.queries, network.keys) == (HIDDEN, HIDDEN // 2)
+
+
+def test_that_a_model_of_another_kind_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    kinds = {"vit": "ViTConfig", "mamba": "MambaConfig"}
+    for kind, named in kinds.items():
+        (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+        with pytest.raises(UserError, match=f"{named} is of no causal language model"):
+            of_folder(tmp_path)
