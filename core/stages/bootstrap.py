@@ -70,7 +70,7 @@ def run(spec: BootstrapSpec, checkpoint: Checkpoint, context: StageContext) -> C
         if context.processes.is_main:
             items = _answered(items, spec, student, teacher, context)
         items = context.processes.decide(items)
-    kept, kept_out = held_out(items, spec, context.seed)
+    kept, kept_out = held_out(items, spec, context.seed, lambda it: it.shown.example.messages)
     facts: dict[str, Any] = {
         "teachers": [
             {

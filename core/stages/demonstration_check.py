@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.data.chat import end_of_turn_id
 from core.evaluation.evaluate import is_correct
@@ -24,6 +24,9 @@ from core.stages.distilling import Completion, Distiller, Shown
 from core.stages.student import Student
 from core.stages.teachers import Teachers
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 LEAST_LIFT = 0.1
 """A demonstration that lifts the accuracy by less does not help; methods.md A2.8, inferred there."""
 
@@ -34,6 +37,11 @@ THINKING = "<think>"
 """Stands in the chat template of models that think aloud; privileged context shortens it (methods.md A2.5)."""
 
 
+def thinks(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model behind this tokenizer thinks aloud before it answers."""
+    return THINKING in str(tokenizer.chat_template)
+
+
 def check_demonstrations(
     items: Sequence[Shown],
     student: Student,
@@ -42,8 +50,6 @@ def check_demonstrations(
     context: StageContext,
 ) -> dict[str, float]:
     """Measure, report as metrics of step 0, warn where it does not help; returns what was found, for the record."""
-    if THINKING in str(student.tokenizer.chat_template):
-        context.emit(GuardWarning(stage=context.stage, code="thinking_model", step=0))
     spec = teachers.spec
     ask = _Asker(student, spec.max_completion_length, spec.per_device_train_batch_size, context)
     plain = ask(student.model, [it.student for it in items])

@@ -27,7 +27,7 @@ from core.events import CompletionSampled, Event, GuardWarning
 from core.lm.checkpoint import Checkpoint
 from core.recipe.training_specs import SdftSpec
 from core.stages.context import StageContext
-from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations
+from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations, thinks
 from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
 from core.stages.items import demonstrated, fitting, within
@@ -72,7 +72,8 @@ def run(spec: SdftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkp
             context_length=student.context_length,
         )
 
-    items, kept_out = held_out(fitting(examples, context, encode, fits), spec, context.seed)
+    fitted = fitting(examples, context, encode, fits)
+    items, kept_out = held_out(fitted, spec, context.seed, lambda it: it.example.messages)
     facts: dict[str, Any] = {
         "teachers": teachers.facts(),
         "compute_dtype": context.compute.dtype_name,
@@ -80,6 +81,8 @@ def run(spec: SdftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkp
         "held_out": len(kept_out),
     }
     objective = SelfDistillation(spec, student, teachers, kept_out, context)
+    if thinks(student.tokenizer) and saved_step(context.folder) is None:
+        context.emit(GuardWarning(stage=context.stage, code="thinking_model", step=0))
     if context.processes.is_main and len(kept_out) >= SMALLEST_CHECK:
         if saved_step(context.folder) is None:
             objective.checked.update(

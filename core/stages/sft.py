@@ -75,7 +75,8 @@ def run(spec: SftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
             context_length=student.context_length,
         )
 
-    items, kept_out = held_out(fitting(examples, context, encode, fits), spec, context.seed)
+    fitted = fitting(examples, context, encode, fits)
+    items, kept_out = held_out(fitted, spec, context.seed, lambda it: tuple(it.prompt))
     facts["held_out"] = len(kept_out)
     objective = AnswerLikelihood(spec, student, kept_out, context)
     return train(spec, checkpoint, context, student, items, objective, facts)

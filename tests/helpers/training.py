@@ -22,7 +22,7 @@ def weather(count: int, demonstration: str = "Action: getWeather\nAction Input: 
     rows = tuple(
         Example(
             id=f"item-{index}",
-            messages=(Message("user", "weather in " + ", ".join(CITIES[: index % 8 + 1])),),
+            messages=(Message("user", f"weather in {', '.join(CITIES[: index % 8 + 1])} {index}"),),
             demonstration=demonstration and f"{demonstration} {CITIES[index % 8]}",
         )
         for index in range(count)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.distill.divergence import Divergence, divergence
-from core.errors import Diverged
+from core.errors import Diverged, UserError
 from core.events import GuardWarning, Metrics
 from core.lm.checkpoint import Checkpoint, read_manifest
 from core.lm.load import load_model
@@ -27,7 +27,7 @@ from core.stages.sft import AnswerLikelihood
 from core.stages.training_state import load_state, saved_step
 from tests.helpers.contexts import Stand
 from tests.helpers.tiny import CPU32
-from tests.helpers.training import degraded, stand, weights
+from tests.helpers.training import degraded, stand, weather, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -250,3 +250,24 @@ def test_that_a_held_out_loss_that_is_no_number_ends_it_and_keeps_the_state_befo
     folder = place.folder / "checkpoints" / "made"
     assert saved_step(folder) == 1  # the weights of step 2 are not worth a state
     assert read_manifest(folder) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_that_what_a_held_out_item_asks_is_not_trained_on_in_another_row(
+    place: Stand, kind: str
+) -> None:
+    once = weather(20)
+    place.datasets["weather"] = replace(once, examples=once.examples * 2)
+    made = train(place, spec(kind, max_steps=1))
+    assert made.facts["held_out"] == 4
+    assert made.facts["items"] in (32, 34)  # two of four may be rows of the same question
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_that_too_few_items_to_hold_any_out_are_refused_where_their_loss_is_wanted(
+    place: Stand, kind: str
+) -> None:
+    place.datasets["weather"] = weather(9)
+    with pytest.raises(UserError, match="of its 9 items none can be held out"):
+        train(place, spec(kind, eval_steps=1))
+    assert train(place, spec(kind, eval_steps=0, early_stopping_patience=None)).facts["items"] == 9

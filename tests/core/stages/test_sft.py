@@ -174,9 +174,9 @@ def spied(
     """Prompts and answers of all items of the training that follows, held-out ones among them."""
     found: list[tuple[list[int], list[int]]] = []
 
-    def split(items: Any, settings: Any, seed: int) -> Any:
+    def split(items: Any, settings: Any, seed: int, question: Any) -> Any:
         found[:] = [(it.prompt, it.answer) for it in items]
-        return held_out(items, settings, seed)
+        return held_out(items, settings, seed, question)
 
     monkeypatch.setattr(sft, "held_out", split)
     return found
