@@ -281,11 +281,11 @@ class NewRunPage(Page):
     def _choose_side(self, side: str) -> None:
         self._copy.setVisible(side in ("yaml", "command"))
         titles = {
-            "yaml": "Recipe",
+            "yaml": "",  # the button that copies stands there
             "problems": "To mend",
             "teacher": "First item",
             "estimate": "Needs",
-            "command": "Headless",
+            "command": "",
         }
         self._side_head.heading.set_text(titles[side])
         if side == "problems":
