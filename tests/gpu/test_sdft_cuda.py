@@ -125,3 +125,32 @@ def test_that_gradient_checkpointing_changes_memory_and_not_the_loss(
     recover(place, compute, "checkpointed", max_steps=1, gradient_checkpointing=True)
     (plain,), (checkpointed,) = losses(place, "plain"), losses(place, "checkpointed")
     assert checkpointed == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teacher": "live"},
+        {"teacher": "ema"},
+        {"teacher": "nf4"},
+        {"teacher": ["base", "nf4"], "teacher_weighting": "likelihood"},
+        {"teacher": ["base", "nf4"], "teacher_pool": "log_linear", "divergence": "reverse_kl"},
+        {"divergence": "jsd", "distillation_topk": 20, "distillation_clip": 0.5},
+        {"distillation_topk": 20, "teacher_cache_steps": 2},
+        {"num_iterations": 2, "num_generations": 2, "top_k": 50, "min_p": 0.01},
+        {"lmbda": 0.5, "top_p": 0.95},
+    ],
+    ids=lambda it: "-".join(map(str, it)),
+)
+def test_that_every_kind_of_teaching_starts_on_the_device_as_on_the_cpu(
+    tmp_path: Path, device: str, changes: dict[str, Any]
+) -> None:
+    place, compute = stand(tmp_path), choose(device, "float32")
+    nf4(place, compute)
+    recover(place, compute, "there", **changes)
+    recover(place, CPU32, "here", **changes)
+    there, here = losses(place, "there"), losses(place, "here")
+    assert len(there) == len(here) == 2
+    assert all(math.isfinite(loss) for loss in there)
+    assert there[0] == pytest.approx(here[0], rel=FIRST_LOSS, abs=1e-6)
