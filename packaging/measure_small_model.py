@@ -181,6 +181,16 @@ def readings(found: Sequence[Result]) -> Iterator[str]:
         yield f"| {name}, {variant} | " + " | ".join(cells) + " |"
 
 
+def readings_beside(found: Sequence[Result]) -> Iterator[str]:
+    """Mean CKA to the reference by reading, of checkpoints that do not follow each other."""
+    subjects = _subjects(found)
+    yield f"| CKA to {_reference(found)} | " + " | ".join(subjects) + " |"
+    yield "|---|" + "---|" * len(subjects)
+    for name, variant, key in _keys():
+        means = [fmean(_defined(_by_layer(found, f"{it}_{key}"))) for it in subjects]
+        yield f"| {name}, {variant} | " + " | ".join(f"{it:.3f}" for it in means) + " |"
+
+
 def layers(found: Sequence[Result]) -> Iterator[str]:
     """CKA to the reference, layer by layer, in every reading: mean over the seeds."""
     names = found[0]["cka_measured"][0]["rows"]
@@ -247,6 +257,7 @@ TABLES = {
     "two_stage": accuracy_table,
     "nf4": nf4,
     **{f"readings_{name}": readings for name in READ},
+    "readings_sft_or_sdft": readings_beside,  # four ways from one base, no way back
 }
 LAYERS = {f"readings_{name}": layers for name in READ}
 

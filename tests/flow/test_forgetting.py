@@ -46,7 +46,7 @@ def test_that_sdft_recovers_what_sft_forgot(results: list[dict[str, Any]], recov
     for baseline in ("by_sft", "by_replay"):
         beside = [it["mean_recovered_fractions"][baseline] for it in results]
         assert None not in beside
-        assert fmean(fractions) > fmean(beside) - 0.1  # it needs no own-style data to be level
+        assert fmean(fractions) > fmean(beside)
 
 
 @pytest.mark.slow
