@@ -40,9 +40,10 @@ _FLOAT32_TOLERANCE = 1e-4
 _HALF_TOLERANCE = 3e-2
 _CHECKED_TOKENS = 8
 
-# On a CPU: 32 MiB of float32, the largest piece that glibc's allocator hands out again without asking the
-# system for fresh pages; the product with the head is no faster with more rows than these.
+# On a CPU. 32 MiB of float32: the largest piece that glibc's allocator hands out again without asking the
+# system for fresh pages. The product with the head takes as long a token with more rows than these.
 _CPU_CHUNK = 2**23
+_CPU_CHUNK_TOKENS = 64
 # A block's rows stay in a CPU's cache from one pass over them to the next. On an accelerator a block bounds
 # the scratch memory, and larger ones start fewer kernels.
 _CPU_BLOCK = 2**19
@@ -63,13 +64,18 @@ class Head:
         """Number of rows, padding of the vocabulary included."""
         return int(self.weight.shape[0])
 
-    def logits(self, hidden: Tensor, vocabulary: int | None = None) -> Tensor:
+    def logits(
+        self, hidden: Tensor, vocabulary: int | None = None, out: Tensor | None = None
+    ) -> Tensor:
         """Logits (n, V) in float32 (float64 for float64 weights) of hidden states (n, H).
 
         Args:
             hidden: last hidden states, after the final norm.
             vocabulary: keep only the first so many entries.
+            out: (n, V) to be overwritten and returned; without gradients only.
         """
+        if out is not None:
+            return self._logits_into(hidden, out)
         kept = self.vocabulary if vocabulary is None else vocabulary
         bias = None if self.bias is None else self.bias[:kept]
         raw = functional.linear(hidden.to(self.weight.dtype), self.weight[:kept], bias)
@@ -80,12 +86,27 @@ class Head:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
 
+    def _logits_into(self, hidden: Tensor, out: Tensor) -> Tensor:
+        kept = self.weight[: out.shape[-1]]
+        if kept.dtype == out.dtype:
+            torch.mm(hidden.to(kept.dtype), kept.T, out=out)
+            if self.bias is not None:
+                out.add_(self.bias[: out.shape[-1]])
+        else:
+            bias = None if self.bias is None else self.bias[: out.shape[-1]]
+            out.copy_(functional.linear(hidden.to(kept.dtype), kept, bias))
+        if self.scale != 1.0:
+            out.mul_(self.scale)
+        if self.softcap is not None:
+            out.div_(self.softcap).tanh_().mul_(self.softcap)
+        return out
+
 
 def chunk_rows(chunk_tokens: int, vocabulary: int, device: torch.device) -> int:
     """How many tokens' logits exist at once: `chunk_tokens`, on a CPU fewer where that is faster."""
     if device.type != "cpu":
         return chunk_tokens
-    return max(1, min(chunk_tokens, _CPU_CHUNK // max(1, vocabulary)))
+    return max(1, min(chunk_tokens, _CPU_CHUNK_TOKENS, _CPU_CHUNK // max(1, vocabulary)))
 
 
 def block_rows(logits: Tensor) -> int:
@@ -216,10 +237,16 @@ class _ChunkedLoss(torch.autograd.Function):
         )
         kept = weight[:vocabulary]
         at_once = chunk_rows(chunk_tokens, vocabulary, hidden.device)
+        # One for all chunks: freed and asked for again, it would be cut up by smaller pieces in between.
+        space = torch.empty(
+            (min(at_once, hidden.shape[0]), vocabulary),
+            dtype=wide(weight.dtype),
+            device=hidden.device,
+        )
         for start in range(0, hidden.shape[0], at_once):
             rows = slice(start, min(start + at_once, hidden.shape[0]))
             factor = weights[rows].to(dtype)
-            logits = head.logits(hidden[rows], vocabulary)  # (n, V)
+            logits = head.logits(hidden[rows], out=space[: rows.stop - start])  # (n, V)
             slope = None if head.softcap is None else 1 - (logits / head.softcap) ** 2
             losses, gradient = score(rows, logits)
             total += (losses * factor).sum()
@@ -235,6 +262,7 @@ class _ChunkedLoss(torch.autograd.Function):
                 by_weight[:vocabulary].addmm_(gradient.T, hidden[rows].to(dtype) * factor[:, None])
             if by_bias is not None:
                 by_bias[:vocabulary] += factor @ gradient
+            del gradient, slope  # before the next chunk's exist
         ctx.save_for_backward(by_hidden, by_weight, by_bias)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         return total

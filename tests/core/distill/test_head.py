@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from core.distill.head import Head, check_head, chunked_loss, head_of, hidden_states
+from core.distill.head import Head, check_head, chunked_loss, head_of, hidden_states, wide
 from core.errors import UserError
 from core.lm.adapter import add_lora
 from tests.helpers.tiny import tiny_model
@@ -59,6 +59,23 @@ def test_that_scaled_and_capped_heads_give_the_models_logits(
     expected = model(input_ids=ids, attention_mask=mask).logits
     torch.testing.assert_close(head.logits(hidden_states(model, ids, mask)), expected)
     assert (head.scale, head.softcap) != (1.0, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(("scale", "softcap"), [(1.0, None), (0.25, 3.0)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_that_logits_written_into_a_given_tensor_are_the_same(
+    dtype: torch.dtype, scale: float, softcap: float | None, biased: bool
+) -> None:
+    bias = torch.randn(9, dtype=dtype) if biased else None
+    head = Head(torch.randn(9, 4, dtype=dtype), bias, scale, softcap)
+    hidden = torch.randn(5, 4, dtype=dtype)
+    space = torch.full((5, 7), torch.nan, dtype=wide(dtype))
+
+    found = head.logits(hidden, out=space)
+
+    assert found.data_ptr() == space.data_ptr()
+    torch.testing.assert_close(found, head.logits(hidden, 7))
 
 
 def test_that_an_adapter_reaches_the_states_and_the_mode_is_kept() -> None:
