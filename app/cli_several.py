@@ -7,8 +7,9 @@ asks the run to stop and goes on watching; the second one ends the main process,
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -38,22 +39,20 @@ class Watch:
             session = store.run(uid).session
             cursor = _last(store, uid)
             process = spawn.start(uid, home, self.processes)
-            asked = False
-            while True:
-                over = (
-                    process.poll() is not None
-                )  # before the look: nothing written later is missed
-                try:
+            heeded = 0
+            with _interrupts() as interrupts:
+                while True:
+                    over = process.poll() is not None  # before the look: nothing later is missed
                     cursor = _tell(store, uid, cursor, on_event)
                     if over:
                         break
+                    if len(interrupts) > heeded:
+                        heeded = len(interrupts)
+                        if heeded == 1:
+                            control.request_stop(home, uid, keep=True)
+                        else:
+                            _kill(store, uid)
                     time.sleep(TAIL_SECONDS)
-                except KeyboardInterrupt:
-                    if asked:
-                        _kill(store, uid)
-                    else:
-                        control.request_stop(home, uid, keep=True)
-                    asked = True
             liveness.reconcile(store)
             row = store.run(uid)
         if row.session == session:
@@ -62,6 +61,17 @@ class Watch:
                 f"Why is in {home.run(uid) / spawn.LOG}.",
             )
         return row.status
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collects each Ctrl-C. As an exception it could be raised, and lost, anywhere in a library."""
+    found: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: found.append(number))
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _last(store: Store, uid: str) -> int:

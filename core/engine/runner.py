@@ -65,6 +65,7 @@ class Runner:
         save_now: True once for each request to save.
         root: folder of relative data paths.
         processes: this one, which is the main one, and those that train along.
+        settle: returns when all that was emitted is on disk.
     """
 
     recipe: Recipe
@@ -78,6 +79,7 @@ class Runner:
     save_now: Callable[[], bool]
     root: Path
     processes: Processes = ALONE
+    settle: Callable[[], None] = lambda: None
     _made: dict[str, Checkpoint] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _compute: Compute = field(init=False)
@@ -258,6 +260,7 @@ class Runner:
             stop=self.stop,
             save_now=self.save_now,
             processes=self.processes,
+            settle=self.settle,
         )
 
     @contextmanager

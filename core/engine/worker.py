@@ -186,6 +186,7 @@ def _session(
             save_now=control.save_now,
             root=Path.cwd(),
             processes=join(recipe.device) if processes > 1 else ALONE,
+            settle=recorder.flush,
         )
         return runner.run()
     except Exception as error:  # noqa: BLE001 - the top level of the worker

@@ -52,6 +52,8 @@ class StageContext:
         tasks: the recipe's evaluation tasks.
         checkpoint_of: the finished checkpoint of an earlier stage, or of "base".
         emit: reports an event.
+        settle: returns when all that was emitted is on disk: what a resume goes on from must never be ahead
+            of the log.
         stop: None, or how a stop was asked for: True to keep, False to discard.
         save_now: True once each time a person asked for a checkpoint.
         measure: live measurement while training; None when the recipe asks for none.
@@ -74,6 +76,7 @@ class StageContext:
     save_now: Callable[[], bool]
     measure: LiveMeasure | None = None
     processes: Processes = ALONE
+    settle: Callable[[], None] = lambda: None
 
     def check_stop(self) -> None:
         """Raise StopRequested when a stop was asked for. Cheap: call it once per batch of work."""

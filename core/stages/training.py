@@ -190,6 +190,7 @@ class _Loop(Generic[Item, Found]):
             "looked": self.looked,
         }
         state = TrainingState(self.step, self.tokens, tensors, self.random, notes)
+        self.context.settle()  # a killed worker must not have a state whose metrics nobody has seen
         size = save_state(self.context.folder, state)
         self.on_disk = now
         self.context.emit(self.saved(size, final=False))

@@ -43,7 +43,7 @@ def application(home: Home) -> Iterator[Application]:
 
 @pytest.fixture
 def page(application: Application, theme: Theme, qtbot: QtBot) -> NewRunPage:
-    made = NewRunPage(application.new_run, Settings(), theme)
+    made = NewRunPage(application.new_run, application.estimates, Settings(), theme)
     qtbot.addWidget(made)
     made.resize(1104, 736)
     made.show()

@@ -18,11 +18,12 @@ from core.errors import Diverged, OutOfMemory, StopRequested, UserError
 from core.events import CheckpointSaved, Metrics, Progress
 from core.lm.checkpoint import read_manifest
 from core.recipe.training_specs import SftSpec
+from core.stages import training
 from core.stages.context import StageContext
 from core.stages.objective import Plan, StepReport
 from core.stages.student import prepare
 from core.stages.training import train
-from core.stages.training_state import load_state, saved_step
+from core.stages.training_state import TrainingState, load_state, save_state, saved_step
 from tests.helpers.contexts import Stand
 from tests.helpers.training import stand, stop_at_look, weights
 
@@ -192,6 +193,23 @@ def test_that_states_are_saved_when_due_and_when_asked(tmp_path: Path) -> None:
 
     states = [event.step for event in place.of(CheckpointSaved) if not event.final]
     assert states == [2, 3, 4]  # step 6 is the end, which is saved as the checkpoint
+
+
+def test_that_no_state_is_ever_ahead_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stand(tmp_path)
+    on_disk: list[int] = []
+    seen: list[tuple[int, int]] = []
+
+    def save(folder: Path, state: TrainingState) -> int:
+        seen.append((state.step, on_disk[-1]))
+        return save_state(folder, state)
+
+    monkeypatch.setattr(training, "save_state", save)
+    context = replace(place.context("made"), settle=lambda: on_disk.append(len(place.of(Metrics))))
+    run(place, context, SPEC.model_copy(update={"save_steps": 2}))
+    assert seen == [(2, 2), (4, 4)]
 
 
 def test_that_only_the_newest_state_is_kept_and_is_whole(tmp_path: Path) -> None:
