@@ -241,7 +241,10 @@ def check_equal(whole: Whole, variant: str, place: Stand, made: Checkpoint) -> N
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(
     "moments",
-    [["gradients"], ["measuring", "soon", "gradients"]],
+    [
+        ["gradients"],
+        pytest.param(["measuring", "soon", "gradients"], marks=pytest.mark.slow),
+    ],
     ids=["in every step", "three times a step"],
 )
 def test_that_a_training_stopped_again_and_again_ends_bitwise_equal(
