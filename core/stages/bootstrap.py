@@ -13,16 +13,14 @@ from typing import Any
 
 from torch import Tensor
 
-from core.data.chat import answer_ids, end_of_turn_id, prompt_ids, teacher_messages
+from core.data.chat import answer_ids, prompt_ids, teacher_messages
 from core.data.example import Example
 from core.distill.batch import Batch
 from core.distill.head import head_of
 from core.distill.rollout import GROWTH, Rollout
 from core.distill.taught import TeacherTokens
 from core.distill.teacher import Teacher, open_teacher
-from core.lm.adapter import plain_model
 from core.lm.checkpoint import Checkpoint
-from core.lm.generate import end_ids
 from core.lm.mode import evaluating
 from core.recipe.training_specs import BootstrapSpec
 from core.stages.context import StageContext
@@ -103,9 +101,8 @@ def _answered(
         temperature=spec.temperature,
         max_new_tokens=spec.max_completion_length,
         batch_size=GROWTH * spec.per_device_train_batch_size,
-        eos_ids=end_ids(plain_model(student.model), student.tokenizer)
-        | {end_of_turn_id(student.tokenizer)},
-        pad_id=int(student.tokenizer.pad_token_id or 0),
+        eos_ids=student.eos_ids,
+        pad_id=student.pad_id,
         seed=context.seed,
         vocabulary=min(head_of(student.model).vocabulary, teacher.vocabulary),
     )

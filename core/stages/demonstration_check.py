@@ -14,11 +14,9 @@ from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from core.data.chat import end_of_turn_id
 from core.evaluation.evaluate import is_correct
 from core.events import GuardWarning, Metrics
-from core.lm.adapter import plain_model
-from core.lm.generate import Generated, end_ids, generate
+from core.lm.generate import Generated, generate
 from core.stages.context import StageContext
 from core.stages.distilling import Completion, Distiller, Shown
 from core.stages.student import Student
@@ -125,9 +123,7 @@ class _Asker:
     ) -> None:
         self._tokenizer, self._context = student.tokenizer, context
         self._max_new_tokens, self._batch_size = max_new_tokens, batch_size
-        self._eos_ids = end_ids(plain_model(student.model), student.tokenizer) | {
-            end_of_turn_id(student.tokenizer)
-        }
+        self._eos_ids, self._pad_id = student.eos_ids, student.pad_id
 
     def __call__(self, model: Any, prompts: Sequence[Sequence[int]]) -> list[Generated]:
         found: list[Generated] = []
@@ -137,7 +133,7 @@ class _Asker:
                 prompts[start : start + self._batch_size],
                 max_new_tokens=self._max_new_tokens,
                 eos_ids=self._eos_ids,
-                pad_id=int(self._tokenizer.pad_token_id or 0),
+                pad_id=self._pad_id,
                 check=self._context.check_stop,
             )
         return found

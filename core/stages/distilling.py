@@ -108,7 +108,7 @@ class Distiller:
         self._taught, self._route = taught, route
         self._head = head_of(student.model)
         check_head(student.model, self._head)
-        self._pad_id = int(student.tokenizer.pad_token_id or 0)
+        self._pad_id = student.pad_id
         self._measure = measure_of(spec)
 
     def score(

@@ -17,12 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from core.data.chat import end_of_turn_id
 from core.distill.rollout import GROWTH, Rollout
 from core.distill.taught import cache_of
 from core.errors import UserError
-from core.lm.adapter import plain_model
-from core.lm.generate import Generated, end_ids
+from core.lm.generate import Generated
 from core.recipe.training_specs import SdftSpec
 from core.stages.context import StageContext
 from core.stages.distilling import Completion, Distiller, Shown, split
@@ -221,9 +219,8 @@ def rollout_of(spec: SdftSpec, student: Student, vocabulary: int, context: Stage
         num_generations=spec.num_generations,
         max_new_tokens=spec.max_completion_length,
         batch_size=GROWTH * spec.per_device_train_batch_size,
-        eos_ids=end_ids(plain_model(student.model), student.tokenizer)
-        | {end_of_turn_id(student.tokenizer)},
-        pad_id=int(student.tokenizer.pad_token_id or 0),
+        eos_ids=student.eos_ids,
+        pad_id=student.pad_id,
         seed=context.seed,
         vocabulary=vocabulary,
     )

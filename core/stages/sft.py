@@ -133,7 +133,7 @@ class AnswerLikelihood:
             batch = collate(
                 [items[index].prompt for index in group],
                 [items[index].answer for index in group],
-                self._pad_id,
+                self._student.pad_id,
                 self._student.model.device,
             )
             with torch.set_grad_enabled(backward is not None):
@@ -172,10 +172,6 @@ class AnswerLikelihood:
 
     def recall(self, notes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Nothing was kept."""
-
-    @property
-    def _pad_id(self) -> int:
-        return int(self._student.tokenizer.pad_token_id or 0)
 
 
 def _tokens(items: Sequence[Answered]) -> int:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from peft import PeftModel
 from torch import nn
 
+from core.data.chat import end_of_turn_id
 from core.errors import UserError
 from core.lm.adapter import add_lora, count_trainable, plain_model, save_adapter
 from core.lm.checkpoint import Checkpoint, write_manifest
+from core.lm.generate import end_ids
 from core.lm.load import load_model, load_tokenizer
 from core.recipe.training_specs import TrainSpec
 from core.stages.context import StageContext
@@ -28,6 +30,17 @@ class Student:
     model: PreTrainedModel  # a PeftModel where an adapter is trained
     tokenizer: PreTrainedTokenizerBase
     trainable: int
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """All tokens that end an answer."""
+        ends = end_ids(plain_model(self.model), self.tokenizer)
+        return ends | {end_of_turn_id(self.tokenizer)}
+
+    @property
+    def pad_id(self) -> int:
+        """A valid token id; what it fills is masked."""
+        return int(self.tokenizer.pad_token_id or 0)
 
     @property
     def context_length(self) -> int | None:

@@ -152,7 +152,7 @@ class Teachers:
         batch = collate(
             [prompt_ids(tokenizer, example.messages)],
             [answer_ids(tokenizer, example.demonstration)],
-            int(tokenizer.pad_token_id or 0),
+            self.student.pad_id,
             self.student.model.device,
         )
         targets = batch.completion[0]

@@ -140,9 +140,8 @@ class _Loop(Generic[Item, Found]):
         self.best = BestWeights(spec)
         self.step = 0
         self.tokens = 0
-        self.measured = (
-            self.looked
-        ) = -1  # after which step there was a live measurement, a held-out one
+        self.measured = -1  # the last step with its live measurement
+        self.looked = -1  # and with its held-out one
         self.on_disk = (0, -1, -1)  # step, measured, looked of the state on disk
         self.random = RandomState.capture()
         self._notes = objective.notes()
