@@ -162,7 +162,11 @@ class ItemsEvaluated(_Event):
 
 
 class TaskEvaluated(_Event):
-    """The score of one task on one checkpoint. Never subtract across `protocol` fingerprints."""
+    """The score of one task on one checkpoint. Never subtract across `protocol` fingerprints.
+
+    `protocol_parts` is what the fingerprint is made of, by name, so that a refusal can say what differs; long
+    texts are given by their digest.
+    """
 
     kind: Literal["task_evaluated"] = "task_evaluated"
     stage: str
@@ -177,6 +181,7 @@ class TaskEvaluated(_Event):
     dataset: str
     seed: int
     values: dict[str, float] = {}
+    protocol_parts: dict[str, str] = {}
 
 
 class CheckpointSaved(_Event):
@@ -198,7 +203,10 @@ class CkaMeasured(_Event):
 
     `values` is row-major (len(rows), len(cols)) when `layout` is "map", one value a layer when "diagonal";
     `null_floor` is the permutation expectation for each value of the diagonal. `n` samples;
-    `spread` holds the inter-quartile range per layer in per-sequence mode.
+    `spread` holds the inter-quartile range per layer in per-sequence mode. `low` and `high` bound a 95 %
+    interval for each value of the diagonal. `opinions` holds other measures of the same layers by name, a
+    value for each of the diagonal. `probe_kl` is the mean KL (nats) of the reference's next-token
+    distribution from the subject's on the probe.
     """
 
     kind: Literal["cka_measured"] = "cka_measured"
@@ -217,6 +225,10 @@ class CkaMeasured(_Event):
     values: tuple[float, ...]
     null_floor: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    opinions: dict[str, tuple[float, ...]] = {}
+    probe_kl: float | None = None
     n: int
 
 
@@ -237,6 +249,8 @@ class GuardWarning(_Event):
         "thinking_model",
         "stopped_early",
         "slow_device",
+        "probe_budget",
+        "contaminated",
     ]
     step: int | None = None
     values: dict[str, float] = {}
