@@ -1,10 +1,12 @@
 """Linear centred kernel alignment (CKA) of layers, as arithmetic on arrays.
 
-Both estimators are the cosine of two vectors: a layer's Gram matrix, centred (biased, the paper's section 4)
-or U-centred (debiased: HSIC1 of Song et al. 2012, eq. 5; Nguyen et al. 2021, eq. 3), laid out as a row and
-scaled to length one. All pairs of layers of two models then cost one matrix product.
+Both estimators are the cosine of two matrices: a layer's Gram matrix, centred (biased, the paper's section 4)
+or U-centred (debiased: HSIC1 of Song et al. 2012, eq. 5; Nguyen et al. 2021, eq. 3), and scaled to norm one.
+All pairs of layers of two models then cost one matrix product.
 
-Not here: which inputs and tokens are read, and running the network (`core.stages.probe`).
+Not here: what is done to the features first (`core.analysis.preprocessing`), more samples than Grams can be
+kept of (`core.analysis.streaming`), intervals (`core.analysis.resampling`), and which inputs and tokens are
+read and how a network is run (`core.stages.probe`).
 
 Where it departs from the paper: the paper centres the Gram matrix of raw activations; centring the features
 first is the same in exact arithmetic and survives large offsets in finite precision. The paper calls the
@@ -16,18 +18,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Variant = Literal["biased", "debiased"]
-Preprocessing = Literal["center", "paper_5_4"]
-Floats = NDArray[np.float64]
-AnyFloats = NDArray[np.floating[Any]]
+from core.analysis.preprocessing import SMALLEST_N as SMALLEST_N
+from core.analysis.preprocessing import AnyFloats, Floats, Preprocessing, center, precision_of
 
-SMALLEST_N = 4
-"""HSIC1 divides by n - 3."""
+Variant = Literal["biased", "debiased"]
 
 SMALLEST_SEQUENCE = 8
 """Tokens a sequence must have left for its own CKA (methods.md B4)."""
@@ -35,36 +34,73 @@ SMALLEST_SEQUENCE = 8
 SINK_RATIO = 10.0
 """A token whose norm exceeds this many times the sequence's median is an attention sink (methods.md B3)."""
 
-FLOAT64_UP_TO = 2048
-"""Grams of more samples than this are computed and kept in float32; means and sums stay float64."""
-
-FLAT = 64 * float(np.finfo(np.float64).eps)
-"""A dimension that varies by less than this share of its size is constant: what is left is rounding."""
-
 VANISHED = {"float64": 1e-12, "float32": 1e-5}
 """A centred Gram below this share of what it was made from is rounding, and the CKA undefined."""
 
-ROOT_2 = 2.0**0.5
-"""Weight of an entry above the diagonal, which stands for its mirror image too; a Python float keeps float32."""
+SAFE = 2.0**40
+"""Grams whose largest entry lies outside 1 / SAFE .. SAFE are made again of scaled features."""
 
-_BLOCK = 65536  # columns reduced at once: bounds the float64 copy of float32 Grams
+_BLOCK = (
+    8192  # entries of one layer that are compared at once: two models' worth stays in the cache
+)
+
+
+class Prepared(Protocol):
+    """The layers of one model on one set of samples, ready to be compared.
+
+    Every layer has a centred Gram, of any scale.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the layers."""
+
+    @property
+    def norms(self) -> Floats:
+        """(layers,) Frobenius norms of the centred Grams; NaN where a layer does not tell its samples apart,
+        or where its features are not finite: the CKA is then undefined."""
+
+    @property
+    def chance(self) -> Floats:
+        """(layers,) tr(K) / |K| of the double-centred Gram: the square root of its participation ratio."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+
+    @property
+    def variant(self) -> Variant:
+        """The estimator that the Grams serve."""
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block that are best taken at once."""
+
+    def block(self, start: int, stop: int) -> AnyFloats:
+        """(layers, stop - start, n - start): these rows of the Grams, from the diagonal on."""
+
+    def gram(self, layer: int) -> AnyFloats:
+        """(n, n) the whole Gram of one layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """The layers of one model on one set of samples, ready to be compared.
+    """`Prepared` layers whose Grams are kept.
 
     Attributes:
         names: of the layers.
-        rows: (layers, m) one unit vector a layer; NaN where the layer does not tell its samples apart, or
-            where its features are not finite.
-        chance: (layers,) tr(K) / |K| of the centred Gram: the square root of its participation ratio.
+        matrices: (layers, n, n) the centred Grams, in the precision of the features.
+        norms: (layers,) as in `Prepared`.
+        scales: (layers,) what takes a matrix to squared units of the features; NaN where those are not finite.
+        chance: (layers,) as in `Prepared`.
         n: samples.
-        variant: the estimator that `rows` serve.
+        variant: the estimator that `matrices` serve.
     """
 
     names: tuple[str, ...]
-    rows: AnyFloats
+    matrices: AnyFloats
+    norms: Floats
+    scales: Floats
     chance: Floats
     n: int
     variant: Variant
@@ -72,34 +108,21 @@ class Grams:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return int(self.rows.nbytes + self.chance.nbytes)
+        return int(self.matrices.nbytes + 3 * self.norms.nbytes)
 
+    @property
+    def block_rows(self) -> int:
+        """As in `Prepared`."""
+        return max(1, _BLOCK // self.n)
 
-def center(features: NDArray[Any], preprocessing: Preprocessing = "center") -> Floats:
-    """Features (n, d) with zero column means, in float64.
+    def block(self, start: int, stop: int) -> AnyFloats:
+        """As in `Prepared`; a view."""
+        return self.matrices[:, start:stop, start:]
 
-    "paper_5_4" also scales every dimension to unit variance (ddof 0) and drops those that are constant, which
-    gives up the invariance to rotation that the paper cites.
-
-    Raises:
-        ValueError: the array is not two-dimensional, or has fewer than four rows.
-    """
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise ValueError(f"features must be (samples, dimensions), not {features.shape}")
-    if features.shape[0] < SMALLEST_N:
-        raise ValueError(
-            f"CKA needs at least {SMALLEST_N} samples; these features have {features.shape[0]}"
-        )
-    exact = np.asarray(features, dtype=np.float64)
-    centred: Floats = exact - exact.mean(axis=0)
-    centred -= centred.mean(axis=0)  # the first mean is rounded to the size of the offset
-    constant = np.abs(centred).max(axis=0) <= FLAT * np.abs(exact).max(axis=0)
-    if preprocessing == "paper_5_4":
-        centred = centred[:, ~constant]
-        scaled: Floats = centred / centred.std(axis=0)
-        return scaled
-    centred[:, constant] = 0.0
-    return centred
+    def gram(self, layer: int) -> AnyFloats:
+        """As in `Prepared`; a view."""
+        matrix: AnyFloats = self.matrices[layer]
+        return matrix
 
 
 def grams(
@@ -113,67 +136,111 @@ def grams(
     Raises:
         ValueError: no layer, different numbers of samples, or what `center` refuses.
     """
+    n = samples_of(features)
+    precision = np.result_type(*(precision_of(array) for array in features.values()))
+    matrices: AnyFloats = np.empty((len(features), n, n), dtype=precision)
+    scales, norms, chance = np.full((3, len(features)), np.nan)
+    for layer, array in enumerate(features.values()):
+        scales[layer] = _write(matrices[layer], array, preprocessing)
+        if np.isfinite(scales[layer]):
+            norms[layer], chance[layer] = _centre(matrices[layer], variant)
+    return Grams(tuple(features), matrices, norms, scales, chance, n, variant)
+
+
+def samples_of(features: Mapping[str, NDArray[Any]]) -> int:
+    """How many samples all the layers have.
+
+    Raises:
+        ValueError: no layer, or different numbers of samples.
+    """
     if not features:
         raise ValueError("there is no layer to compare")
     counts = {array.shape[0] for array in features.values()}
     if len(counts) != 1:
         raise ValueError(f"layers have different numbers of samples: {sorted(counts)}")
-    n = counts.pop()
-    rows, chance = zip(
-        *(_row(center(_finite(array), preprocessing), variant) for array in features.values()),
-        strict=True,
-    )
-    return Grams(tuple(features), np.stack(rows), np.array(chance), n, variant)
+    return int(counts.pop())
 
 
-def _finite(features: NDArray[Any]) -> NDArray[Any]:
-    """The features, or zeros (whose CKA is undefined) when some value is not finite."""
-    return features if np.isfinite(features).all() else np.zeros_like(features)
-
-
-def _row(centred: Floats, variant: Variant) -> tuple[AnyFloats, float]:
-    """One Gram as a unit vector, and its tr(K) / |K|; NaN for both where it vanishes."""
-    n = centred.shape[0]
-    precision = np.dtype(np.float64 if n <= FLOAT64_UP_TO else np.float32)
-    largest = np.abs(centred).max(initial=0.0)
-    if largest > 0.0:
-        centred = centred / largest  # squares of tiny or huge features stay representable
-    narrow: AnyFloats = centred.astype(precision, copy=False)
-    gram: AnyFloats = narrow @ narrow.T
-    size = _norm(gram)
-    above = np.triu_indices(n, 1)
-    if variant == "debiased":
-        u_centre(gram)
-        row = gram[above] * ROOT_2
+def _write(matrix: AnyFloats, features: NDArray[Any], preprocessing: Preprocessing) -> float:
+    """Write the Gram of centred features into `matrix`, and return its scale; NaN if it has none."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        centred = center(features, preprocessing).astype(matrix.dtype, copy=False)
+        np.matmul(centred, centred.T, out=matrix)
+        if 1 / SAFE <= np.diagonal(matrix).max() <= SAFE:
+            return 1.0
+    moderate, scale = scaled(centred)
+    if np.isfinite(scale):
+        np.matmul(moderate, moderate.T, out=matrix)
     else:
-        row = np.concatenate([np.diagonal(gram), gram[above] * ROOT_2])
-    length = _norm(row)
-    if length <= VANISHED[precision.name] * size:
-        return np.full_like(row, np.nan), float("nan")
-    row /= length
-    return row, float(np.square(centred).sum()) / size
+        matrix.fill(np.nan)
+    return scale
 
 
-def _norm(array: AnyFloats) -> float:
-    return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+def scaled(centred: AnyFloats) -> tuple[AnyFloats, float]:
+    """Features of about 1 at most, by a power of two, and what takes their Gram back to the old units.
 
-
-def u_centre(gram: AnyFloats) -> None:
-    """U-centre a Gram (n, n) in place: zero diagonal, rows that sum to zero (Szekely and Rizzo 2014).
-
-    The cosine of two matrices so treated is the debiased CKA.
+    The latter is NaN where some value is not finite.
     """
-    n = gram.shape[0]
-    np.fill_diagonal(gram, 0.0)
-    sums = gram.sum(axis=1, dtype=np.float64)
-    share = (sums / (n - 2)).astype(gram.dtype)
-    gram -= share[:, None]
-    gram -= share[None, :]
-    gram += gram.dtype.type(sums.sum() / ((n - 1) * (n - 2)))
-    np.fill_diagonal(gram, 0.0)
+    largest = np.float64(np.abs(centred).max(initial=0.0))
+    if not np.isfinite(largest):
+        return centred, float("nan")
+    exponent = np.frexp(largest)[1]
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(centred, -exponent), float(np.ldexp(np.float64(1.0), 2 * exponent))
 
 
-def similarity(a: Grams, b: Grams) -> Floats:
+def _centre(matrix: AnyFloats, variant: Variant) -> tuple[float, float]:
+    """Centre a Gram in place; its norm afterwards, and tr(K) / |K|. NaN where it vanishes."""
+    sums = matrix.sum(axis=1, dtype=np.float64)
+    trace = float(np.trace(matrix, dtype=np.float64))
+    size = float(np.einsum("ij,ij->i", matrix, matrix).sum(dtype=np.float64))
+    centre_gram(matrix, sums, variant)
+    norm = float(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64).sum()) ** 0.5
+    if vanishes(norm, size, matrix.dtype):
+        return float("nan"), float("nan")
+    return norm, chance_of(trace, size, sums)
+
+
+def vanishes(norm: float, size: float, precision: np.dtype[np.floating[Any]]) -> bool:
+    """Whether a centred Gram of this norm, made from one whose squares sum to `size`, is rounding."""
+    return bool(norm <= VANISHED[precision.name] * size**0.5)
+
+
+def chance_of(trace: float, size: float, sums: Floats) -> float:
+    """tr(K) / |K| of a Gram once double-centred, from its trace, sum of squares and row sums before."""
+    n, total = len(sums), float(sums.sum())
+    squared = size - 2.0 * float(np.square(sums).sum()) / n + (total / n) ** 2
+    return (trace - total / n) / squared**0.5 if squared > 0.0 else float("nan")
+
+
+def centre_gram(gram: AnyFloats, sums: Floats, variant: Variant) -> None:
+    """Centre a Gram (n, n), whose row sums are `sums`, in place: afterwards its rows sum to zero.
+
+    Biased: double centring. Debiased: U-centring, which also clears the diagonal (Szekely and Rizzo 2014); the
+    cosine of two matrices so treated is the debiased CKA.
+    """
+    if variant == "debiased":
+        sums = sums - np.diagonal(gram)
+        np.fill_diagonal(gram, 0.0)
+    share, mean = shares(sums, variant)
+    gram -= share.astype(gram.dtype)[:, None]
+    gram -= (share - mean).astype(gram.dtype)
+    if variant == "debiased":
+        np.fill_diagonal(gram, 0.0)
+
+
+def shares(sums: Floats, variant: Variant) -> tuple[Floats, float]:
+    """What centring takes off each row and column, and what it gives back to every entry.
+
+    `sums` are the row sums, without the diagonal when debiased.
+    """
+    n = len(sums)
+    if variant == "biased":
+        return sums / n, float(sums.sum() / n**2)
+    return sums / (n - 2), float(sums.sum() / ((n - 1) * (n - 2)))
+
+
+def similarity(a: Prepared, b: Prepared) -> Floats:
     """CKA of every layer of `a` with every layer of `b`: (layers of a, layers of b).
 
     Values are as computed: debiased ones can be negative, and NaN means undefined.
@@ -181,26 +248,47 @@ def similarity(a: Grams, b: Grams) -> Floats:
     Raises:
         ValueError: different samples or different estimators.
     """
-    _comparable(a, b)
+    comparable(a, b)
     total = np.zeros((len(a.names), len(b.names)))
-    for start in range(0, a.rows.shape[1], _BLOCK):
-        block = slice(start, start + _BLOCK)
-        total += a.rows[:, block].astype(np.float64) @ b.rows[:, block].astype(np.float64).T
-    return total
+    height = max(a.block_rows, b.block_rows)
+    for start in range(0, a.n, height):
+        stop = min(start + height, a.n)
+        left = np.array(a.block(start, stop), dtype=np.float64, order="C")
+        right = np.array(b.block(start, stop), dtype=np.float64, order="C")
+        left[:, :, stop - start :] *= (
+            2.0  # right of the block on the diagonal: for the mirror image too
+        )
+        total += left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
+    return total / np.outer(a.norms, b.norms)
 
 
-def null_floor(a: Grams, b: Grams) -> Floats:
+def null_floor(a: Prepared, b: Prepared) -> Floats:
     """The mean of `similarity` over all random re-pairings of the samples: (layers of a, layers of b).
 
     Closed form: tr(K) tr(L) / ((n - 1) |K| |L|) for the biased estimator, exactly 0 for the debiased one.
     """
-    _comparable(a, b)
+    comparable(a, b)
     product = np.outer(a.chance, b.chance)
     floor: Floats = product / (a.n - 1) if a.variant == "biased" else product * 0.0
     return floor
 
 
-def _comparable(a: Grams, b: Grams) -> None:
+def adjusted(values: Floats, floor: Floats) -> Floats:
+    """CKA beyond chance: (CKA - floor) / (1 - floor), which is 0 where chance alone explains it and 1 at most.
+
+    Debiased values, whose floor is 0, stay as they are. NaN where chance alone gives 1 (`floor` from
+    `null_floor`, of the same shape).
+    """
+    room = 1.0 - floor
+    return (values - floor) / np.where(room > 0.0, room, np.nan)
+
+
+def comparable(a: Prepared, b: Prepared) -> None:
+    """See that two models were read on as many samples, and for the same estimator.
+
+    Raises:
+        ValueError: they were not.
+    """
     if a.n != b.n:
         raise ValueError(f"cannot compare {a.n} samples with {b.n}")
     if a.variant != b.variant:
