@@ -255,11 +255,9 @@ def similarity(a: Prepared, b: Prepared) -> Floats:
         stop = min(start + height, a.n)
         left = np.array(a.block(start, stop), dtype=np.float64, order="C")
         right = np.array(b.block(start, stop), dtype=np.float64, order="C")
-        left[:, :, stop - start :] *= (
-            2.0  # right of the block on the diagonal: for the mirror image too
-        )
+        left[:, :, : stop - start] *= 0.5  # all others stand for their mirror image too
         total += left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
-    return total / np.outer(a.norms, b.norms)
+    return 2.0 * total / np.outer(a.norms, b.norms)
 
 
 def null_floor(a: Prepared, b: Prepared) -> Floats:

@@ -1,8 +1,9 @@
 """What is done to a layer's features before their Gram matrix is made: centring, and what a person may add.
 
 The working precision is the features' own: float32 features (the states of a network) stay float32, float64
-ones float64. A value less the mean is rounded once, so a large offset costs nothing. The mean itself may be off
-by its own rounding; that shifts all samples alike, and centring the Gram (`core.analysis.cka`) removes it.
+ones float64. A value less the mean is rounded once, so a large offset costs nothing. The mean is off by the
+rounding of its own sum; that shifts all samples alike, and centring the Gram, with sums in float64
+(`core.analysis.cka`), removes it.
 
 Where it departs from the paper: only "center" and "row_normalise" keep the invariance to rotation that the
 paper cites; its own section 5.4 ("paper_5_4") scales every dimension to unit variance and loses it.
@@ -24,10 +25,6 @@ SMALLEST_N = 4
 
 FLAT = 64 * float(np.finfo(np.float64).eps)
 """A dimension that varies by less than this share of its size is constant: what is left is rounding."""
-
-
-SUMMED = 32
-"""Rows summed in the features' own precision before float64 takes over: quicker than converting each value."""
 
 
 def center(features: NDArray[Any], preprocessing: Preprocessing = "center") -> AnyFloats:
@@ -52,7 +49,7 @@ def center(features: NDArray[Any], preprocessing: Preprocessing = "center") -> A
     rows = features.astype(precision, copy=False)
     if preprocessing == "row_normalise":
         rows = _unit_rows(rows)
-    centred: AnyFloats = rows - _means(rows).astype(precision)
+    centred: AnyFloats = rows - rows.mean(axis=0)
     return centred
 
 
@@ -60,13 +57,6 @@ def precision_of(features: NDArray[Any]) -> np.dtype[np.floating[Any]]:
     """The precision to work in: float32 for floats of that width or less, float64 for anything else."""
     narrow = np.issubdtype(features.dtype, np.floating) and features.dtype.itemsize <= 4
     return np.dtype(np.float32 if narrow else np.float64)
-
-
-def _means(rows: AnyFloats) -> Floats:
-    total = np.zeros(rows.shape[1])
-    for start in range(0, len(rows), SUMMED):
-        total += rows[start : start + SUMMED].sum(axis=0)
-    return total / len(rows)
 
 
 def _unit_rows(rows: AnyFloats) -> AnyFloats:
