@@ -2,15 +2,19 @@
 
 The recovered fraction is (recovered - degraded) / (base - degraded): 1 when the base's accuracy is back, above 1
 when it is passed, below 0 when the recovery made things worse. It is undefined when nothing was lost and
-when the three accuracies were not measured by the same protocol.
+when the three accuracies were not measured by the same protocol. Where the items are known it comes with an interval:
+a fraction of a loss that may be none is anything at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
+from core.analysis.paired_bootstrap import CONFIDENCE, RESAMPLES, SEED, means, percentiles
 from core.events import Role
 from core.recipe.plan import Step
 
@@ -21,6 +25,25 @@ class Accuracy:
 
     value: float
     protocol: str
+
+
+@dataclass(frozen=True)
+class FractionInterval:
+    """A recovered fraction (None: nothing was lost) and its interval.
+
+    The bounds are infinite where the loss may be none; `clusters` is the number of groups drawn, 0 when single
+    items were.
+    """
+
+    value: float | None
+    low: float
+    high: float
+    clusters: int = 0
+
+    @property
+    def defined(self) -> bool:
+        """The loss is certain enough for a fraction of it to have bounds."""
+        return self.value is not None and bool(np.isfinite([self.low, self.high]).all())
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,51 @@ def fraction(
         return None
     lost = base.value - degraded.value
     return (recovered.value - degraded.value) / lost if lost > 0 else None
+
+
+def fraction_interval(
+    base: Sequence[bool],
+    degraded: Sequence[bool],
+    recovered: Sequence[bool],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> FractionInterval:
+    """The recovered fraction of one task with its paired bootstrap interval.
+
+    The three models answer the same drawn items, so the interval is that of the ratio and not of three accuracies.
+    A ratio whose denominator may be 0 has no bounded interval (Fieller 1954): a draw in which nothing was lost
+    speaks against either bound, so the interval is a little too wide while such draws are rare, and infinite
+    as soon as they are more than a tail holds. That is when the interval of the loss itself holds 0.
+
+    Args:
+        base: whether each item was right, of the undegraded model.
+        degraded: the same items, of the degraded one.
+        recovered: the same items, of the recovered one.
+        clusters: the group of each item (tool, subject), or None.
+        confidence: of the interval, 0..1.
+        resamples: draws.
+        seed: of the draws.
+
+    Raises:
+        ValueError: unequal numbers of items, or none.
+    """
+    if not len(base) == len(degraded) == len(recovered):
+        raise ValueError("the three models must have answered the same items")
+    first, second, third = (np.asarray(it, np.float64) for it in (base, degraded, recovered))
+    pairs = np.stack([first - second, third - second], axis=1)
+    drawn, groups = means(pairs, clusters, resamples=resamples, seed=seed)
+    lost, regained = drawn[:, 0], drawn[:, 1]
+    sure = lost > 0
+    ratio = np.divide(regained, lost, out=np.zeros_like(lost), where=sure)
+    low, _ = percentiles(np.where(sure, ratio, -np.inf), confidence)
+    _, high = percentiles(np.where(sure, ratio, np.inf), confidence)
+    if not np.isfinite([low, high]).all():
+        low, high = -np.inf, np.inf
+    loss, gain = pairs.mean(axis=0).tolist()
+    return FractionInterval(gain / loss if loss > 0 else None, low, high, groups)
 
 
 LEAST_LOSS = 0.05

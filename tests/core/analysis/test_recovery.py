@@ -1,13 +1,16 @@
-"""The role walk and the recovered fraction."""
+"""The role walk, the recovered fraction and its interval."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import bootstrap, norm
 
 from core.analysis.recovery import (
     Accuracy,
     Trio,
     fraction,
+    fraction_interval,
     headline,
     mean_fraction,
     recovered_fractions,
@@ -125,3 +128,80 @@ def test_that_the_headline_is_the_last_recovery_by_sdft() -> None:
     assert headline({"one": "sdft", "two": "sdft", "control": "sft"}) == "two"
     assert headline({"one": "sft", "two": "sft"}) == "two"
     assert headline({}) == ""
+
+
+def _flags(right: int, n: int, start: int = 0) -> list[bool]:
+    return [start <= index < start + right for index in range(n)]
+
+
+def test_that_the_interval_of_a_fraction_is_that_of_paired_draws() -> None:
+    random = np.random.default_rng(1)
+    base = random.random(300) < 0.8
+    degraded = base & (random.random(300) < 0.4)
+    recovered = degraded | (base & (random.random(300) < 0.6))
+
+    def ratio(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> float:
+        return float((third.mean() - second.mean()) / (first.mean() - second.mean()))
+
+    oracle = bootstrap(
+        (base.astype(float), degraded.astype(float), recovered.astype(float)),
+        ratio,
+        paired=True,
+        vectorized=False,
+        n_resamples=4000,
+        method="percentile",
+        random_state=2,
+    ).confidence_interval
+    found = fraction_interval(base.tolist(), degraded.tolist(), recovered.tolist())
+    assert found.value == pytest.approx(ratio(base, degraded, recovered))
+    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), abs=0.015)
+    assert found.defined
+
+
+def test_that_a_large_sample_has_fiellers_interval() -> None:
+    random = np.random.default_rng(7)
+    base = random.random(2000) < 0.7
+    degraded = np.where(random.random(2000) < 0.15, ~base, base)
+    recovered = np.where(random.random(2000) < 0.5, base, degraded)
+    x = base.astype(float) - degraded
+    y = recovered.astype(float) - degraded
+    z2, n = norm.ppf(0.975) ** 2, len(x)
+    covariance = np.cov(x, y) / n
+    # Fieller 1954: the roots of (mean y - r mean x)^2 = z^2 var(y - r x) / n.
+    a = x.mean() ** 2 - z2 * covariance[0, 0]
+    b = -2 * (x.mean() * y.mean() - z2 * covariance[0, 1])
+    c = y.mean() ** 2 - z2 * covariance[1, 1]
+    low, high = sorted(np.roots([a, b, c]))
+    found = fraction_interval(base.tolist(), degraded.tolist(), recovered.tolist())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_that_a_loss_that_may_be_none_leaves_the_fraction_without_bounds() -> None:
+    base, degraded = _flags(60, 97), _flags(58, 97, start=5)  # 60 -> 58, with 12 items changed
+    found = fraction_interval(base, degraded, _flags(59, 97, start=2))
+    assert found.value == pytest.approx(0.5)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert not found.defined
+    nothing = fraction_interval(base, base, degraded)
+    assert nothing.value is None
+    assert not nothing.defined
+
+
+def test_that_a_sure_loss_has_bounds_around_the_fraction_and_groups_widen_them() -> None:
+    groups = [f"tool {index // 20}" for index in range(200)]
+    base = [True] * 200
+    degraded = [index // 20 % 2 == 0 for index in range(200)]  # every other tool is lost
+    recovered = [kept or index // 20 in (1, 3) for index, kept in enumerate(degraded)]
+    alone = fraction_interval(base, degraded, recovered)
+    whole = fraction_interval(base, degraded, recovered, groups)
+    assert alone.value == whole.value == pytest.approx(0.4)
+    assert whole.low < alone.low < 0.4 < alone.high < whole.high
+    assert (alone.clusters, whole.clusters) == (0, 10)
+
+
+def test_that_full_recovery_is_exactly_one_and_unequal_items_are_refused() -> None:
+    base, degraded = _flags(80, 100), _flags(40, 100)
+    found = fraction_interval(base, degraded, base)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="same items"):
+        fraction_interval(base, degraded, base[:-1])
