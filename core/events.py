@@ -141,13 +141,17 @@ class CompletionSampled(_Event):
 
 
 class EvaluatedItem(_Event):
-    """One scored item. `score` is what the scorer computed (log-likelihood margin, 0/1, …)."""
+    """One scored item. `score` is what the scorer computed (log-likelihood margin, 0/1, …).
+
+    `group` is what items cluster by in intervals, the subject or the tool; "" if none.
+    """
 
     item: str
     correct: bool
     score: float
     completion: str = ""
     gold: str = ""
+    group: str = ""
 
 
 class ItemsEvaluated(_Event):

@@ -23,6 +23,8 @@ _SENTENCES = {
     "stopped_early": "Stopped early: the held-out loss fell no further.",
     "achieved_ratio": "The pruned share differs from the one asked for: widths are rounded.",
     "slow_device": "This device is slow in the precision asked for.",
+    "contaminated": "The training data asks what the evaluation scores: the accuracy is partly learned by heart. "
+    "Leave those items out of one of the two.",
 }
 
 Values = Mapping[str, float]
@@ -43,14 +45,28 @@ def _stopped_early(values: Values) -> str:
     )
 
 
+def _contaminated(values: Values) -> str:
+    shared, evaluated, same = (
+        words.number(values[key]) for key in ("shared", "evaluated", "same_question")
+    )
+    tasks = "1 task" if values["tasks"] == 1 else f"{words.number(values['tasks'])} tasks"
+    trained = words.number(values["trained"])
+    return (
+        f"{shared} of the {evaluated} scored items of {tasks}, {same} of them word for word, "
+        f"in {trained} training items"
+    )
+
+
 _NUMBERS: Mapping[str, Callable[[Values], str]] = {
     "demonstration_no_help": _no_help,
     "stopped_early": _stopped_early,
+    "contaminated": _contaminated,
 }
 _SHORT: Mapping[str, Callable[[Values], str]] = {
     "demonstration_no_help": lambda it: (
         f"{words.percent(it['accuracy_without_demonstration'])} → {words.percent(it['teacher_accuracy'])}"
     ),
+    "contaminated": lambda it: f"{words.number(it['shared'])} of {words.number(it['evaluated'])}",
     "stopped_early": lambda it: f"best: step {words.number(it['best_step'])}",
 }
 

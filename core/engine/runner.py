@@ -37,7 +37,7 @@ from core.events import (
 from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
 from core.lm.device import Compute
 from core.recipe.field import FOLLOWING
-from core.recipe.plan import Step, plan
+from core.recipe.plan import Step, plan, scored_tasks
 from core.recipe.sources import ModelSource
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import CheckpointSpec, StageSpec
@@ -254,7 +254,7 @@ class Runner:
             compute=self._compute,
             inputs=inputs,
             datasets=self._dataset,
-            tasks=self.recipe.tasks,
+            tasks=scored_tasks(self.recipe),
             checkpoint_of=self._made.__getitem__,
             emit=self._emit,
             stop=self.stop,

@@ -239,6 +239,7 @@ def _by_likelihood(
                     score=choice.margin,
                     completion=_named(example, choice.index, letters),
                     gold=_named(example, example.gold_choice or 0, letters),
+                    group=example.group,
                 ),
                 {"mean_margin": choice.margin},
             )
@@ -304,6 +305,7 @@ def _tooluse(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, floa
         score=float(correct),
         completion=text,
         gold=tooluse.as_text(example.calls),
+        group=example.group,
     )
     return item, {"lenient_accuracy": float(tooluse.is_nearly_correct(text, example.calls))}
 
@@ -311,7 +313,12 @@ def _tooluse(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, floa
 def _science(example: Example, text: str) -> tuple[EvaluatedItem, dict[str, float]]:
     correct = science.is_correct(text, example.gold)
     item = EvaluatedItem(
-        item=example.id, correct=correct, score=float(correct), completion=text, gold=example.gold
+        item=example.id,
+        correct=correct,
+        score=float(correct),
+        completion=text,
+        gold=example.gold,
+        group=example.group,
     )
     answers = _answers(example)
     if answers is science.LETTERS:

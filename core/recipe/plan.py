@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from core.events import PlannedStage, Role
 from core.recipe.field import BASE
+from core.recipe.sources import Task
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import CheckpointSpec, CkaSettings, CkaSpec, EvaluateSpec, StageSpec
 
@@ -101,6 +102,17 @@ def plan(recipe: Recipe) -> list[Step]:
         else:
             steps.append(Step(spec.id, spec.kind, spec, read_by[spec.id], None))
     return steps
+
+
+def scored_tasks(recipe: Recipe) -> dict[str, Task]:
+    """The tasks that the run scores on some checkpoint, by name; what is only declared is left out."""
+    names = dict.fromkeys(
+        name
+        for step in plan(recipe)
+        if isinstance(step.spec, EvaluateSpec)
+        for name in step.spec.tasks
+    )
+    return {name: recipe.tasks[name] for name in names if name in recipe.tasks}
 
 
 MakeSpec = Callable[[str, str], StageSpec]

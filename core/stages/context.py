@@ -49,7 +49,7 @@ class StageContext:
         compute: device and dtype with the reason for both.
         inputs: dataset fingerprints, teacher identity, seed: for the manifest.
         datasets: loads a dataset of the recipe by name; cached.
-        tasks: the recipe's evaluation tasks.
+        tasks: the evaluation tasks that the run scores.
         checkpoint_of: the finished checkpoint of an earlier stage, or of "base".
         emit: reports an event.
         settle: returns when all that was emitted is on disk: what a resume goes on from must never be ahead

@@ -1,4 +1,4 @@
-"""The items that a training stage can use: with a demonstration, and not too long."""
+"""The items that a training stage can use: with a demonstration, not too long; and whether they are scored, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from core.data.example import Example
+from core.data.overlap import overlap
 from core.errors import UserError
+from core.evaluation.evaluate import scored_examples
 from core.events import GuardWarning
 from core.stages.context import StageContext
 
@@ -18,7 +20,7 @@ Source = tuple[Example, int]
 
 
 def demonstrated(names: Sequence[str], context: StageContext) -> list[Source]:
-    """All examples of the datasets, in their order.
+    """All examples of the datasets, in their order; warns where they ask what the run's tasks score.
 
     Raises:
         UserError: a dataset has items without a demonstration.
@@ -35,7 +37,38 @@ def demonstrated(names: Sequence[str], context: StageContext) -> list[Source]:
                 "demonstration.",
             )
         examples.extend((example, number) for example in dataset.examples)
+    if context.processes.is_main:
+        _warn_of_overlap([example for example, _ in examples], context)
     return examples
+
+
+def _warn_of_overlap(training: Sequence[Example], context: StageContext) -> None:
+    """Report how many scored items the training items ask already; one warning with totals over the tasks.
+
+    A person may want to train on what is scored, to see how much can be learned by heart: the run goes on.
+    """
+    evaluated: dict[str, tuple[Example, ...]] = {}  # tasks on one dataset count it once
+    for task in context.tasks.values():
+        scored = scored_examples(task, context.datasets(task.dataset))
+        evaluated[task.dataset] = max(evaluated.get(task.dataset, ()), scored, key=len)
+    found = {name: overlap(training, examples) for name, examples in evaluated.items()}
+    shared = {name: it for name, it in found.items() if it.shared}
+    if not shared:
+        return
+    tasks = sum(task.dataset in shared for task in context.tasks.values())
+    context.emit(
+        GuardWarning(
+            stage=context.stage,
+            code="contaminated",
+            values={
+                "shared": float(sum(it.shared for it in shared.values())),
+                "same_question": float(sum(len(it.same) for it in shared.values())),
+                "evaluated": float(sum(it.evaluated for it in shared.values())),
+                "trained": float(len(training)),
+                "tasks": float(tasks),
+            },
+        )
+    )
 
 
 def fitting(

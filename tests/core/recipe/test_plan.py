@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.recipe.plan import plan, sources
+from core.recipe.plan import plan, scored_tasks, sources
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import CkaSpec, EvaluateSpec
 
@@ -115,3 +115,20 @@ def test_that_further_models_come_after_the_base_are_scored_and_not_compared() -
     ]
     assert (steps[2].kind, steps[2].source, steps[2].role) == ("model", None, "expert")
     assert steps[2].makes_checkpoint
+
+
+def test_that_only_tasks_that_some_checkpoint_is_scored_by_are_named() -> None:
+    recipe = Recipe.model_validate(
+        {
+            "name": "r",
+            "base": {"name": "rekindle-1m"},
+            "datasets": {"d": {"file": "d.jsonl"}},
+            "tasks": {
+                name: {"scorer": "science_exact_v1", "dataset": "d"}
+                for name in ("always", "once", "never")
+            },
+            "stages": [{"id": "look", "kind": "evaluate", "tasks": ["once"]}],
+            "measure": {"tasks": ["always"]},
+        }
+    )
+    assert scored_tasks(recipe) == {name: recipe.tasks[name] for name in ("always", "once")}
