@@ -18,11 +18,12 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from app import cli_doctor, cli_estimate, cli_several
+from app import cli_compare, cli_doctor, cli_estimate, cli_geometry, cli_several
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_result import result_of
 from app.viewmodels import words
 from app.viewmodels.presets import QUICKSTART
+from core.analysis.paired_proportions import MARGIN
 from core.engine import control, estimate_process, liveness, spawn
 from core.errors import UserError
 from core.events import Event, RunStatus
@@ -66,6 +67,18 @@ RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or i
 Detach = Annotated[
     bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
 ]
+Margin = Annotated[
+    float,
+    typer.Option(
+        "--margin",
+        min=0.01,
+        max=99,
+        metavar="POINTS",
+        help="A change within this counts as preserved.",
+    ),
+]
+_COMPARED = "One run: its own checkpoints. Several, or checkpoints: each against the first."
+_FITTED = "Runs whose checkpoints are fitted; all by default."
 Several = Annotated[
     int,
     typer.Option(
@@ -170,6 +183,29 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             write_json({"type": "run", **fields})
         else:
             show(_console(), row, result, checkpoints)
+
+    @app.command()
+    def compare(
+        names: Annotated[list[str], typer.Argument(metavar="RUN[:STAGE]...", help=_COMPARED)],
+        margin: Margin = 100 * MARGIN,
+        json: Json = False,
+    ) -> None:
+        """What a difference is worth: paired intervals and tests, task by task."""
+        with _store(Home.default()) as store:
+            pairs = cli_compare.pairs_of(store, names, margin / 100)
+        cli_compare.report(pairs, margin / 100, None if json or options.json else _console())
+
+    @app.command()
+    def geometry(
+        names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help=_FITTED)] = None,
+        task: Annotated[str, typer.Option("--task", help="Only this task.")] = "",
+        json: Json = False,
+    ) -> None:
+        """Whether a checkpoint's CKA foretells the accuracy it lost. Exit status 1: too few checkpoints."""
+        console = None if json or options.json else _console()
+        with _store(Home.default()) as store:
+            drawn = cli_geometry.report(store, names or (), task, console)
+        raise typer.Exit(DONE if drawn else FAILED)
 
     @app.command()
     def stop(

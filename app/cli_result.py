@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from app.viewmodels import words
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.scores import steps_of
+from app.viewmodels.similarity import mean_cka
 from app.viewmodels.types import ScoreTable
 from core.analysis import recovery
 from core.events import CkaMeasured, RunFinished, TaskEvaluated
@@ -102,7 +100,7 @@ def _take(result: Result, event: object) -> None:
         case TaskEvaluated(step=None) if event.n:
             result.metrics.setdefault(event.subject, {})[event.task] = _score(event)
         case CkaMeasured(step=None):
-            result.cka[event.subject] = _mean(event)
+            result.cka[event.subject] = mean_cka(event)
         case RunFinished():
             result.seconds = event.seconds
             result.failure = None
@@ -123,12 +121,3 @@ def _score(event: TaskEvaluated) -> dict[str, Any]:
         "scorer": event.scorer,
         "values": dict(event.values),
     }
-
-
-def _mean(event: CkaMeasured) -> float:
-    values = np.asarray(event.values, np.float64)
-    if event.layout == "map":
-        values = np.diagonal(values.reshape(len(event.rows), -1))
-    # Undefined where a layer says the same for all items: embeddings at a token that all prompts share.
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if defined.size else math.nan

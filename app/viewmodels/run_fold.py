@@ -123,7 +123,8 @@ class RunFold:
                 self.heartbeat = event
                 return (HEADER,)
             case ItemsEvaluated():
-                return ()  # single items are read from the store where they are shown
+                self.scores.add_items(event)
+                return ()  # the score that follows them tells
             case _:
                 assert_never(event)
 

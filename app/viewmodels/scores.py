@@ -1,7 +1,7 @@
 """Accuracies of a run: the newest final score per checkpoint and task, and the live ones over the steps.
 
 A difference or a recovered fraction is given only between scores of one protocol; otherwise the reason
-for its absence is.
+for its absence is. Where the single items are known the difference is that of pairs.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from app.viewmodels import words
+from app.viewmodels import gain, words
+from app.viewmodels.answers import Answers
 from app.viewmodels.curves import Curve
 from app.viewmodels.recovered import Recovered, judge
 from app.viewmodels.types import Band, Level, ScoreCell, ScoreColumn, ScoreLine, ScoreTable
 from core.analysis import recovery
+from core.analysis.comparison import Comparison
 from core.analysis.statistics import wilson
-from core.events import PlannedStage, TaskEvaluated
+from core.events import ItemsEvaluated, PlannedStage, TaskEvaluated
 from core.recipe.plan import Step
 
 DIFFERENT = "different protocols: not comparable"
@@ -41,15 +43,17 @@ def cell(score: TaskEvaluated) -> ScoreCell | None:
 
 
 class Scores:
-    """Folds `TaskEvaluated`."""
+    """Folds `TaskEvaluated`, and `ItemsEvaluated` where single items are read."""
 
     def __init__(self) -> None:
         self._final: dict[str, dict[str, TaskEvaluated]] = {}  # task -> subject -> score
         self._live: dict[str, dict[str, Curve]] = {}  # task -> subject -> value, low, high
+        self._answers = Answers()
 
     def add(self, score: TaskEvaluated) -> None:
         """A score measured on a finished checkpoint, or at a step of a training stage."""
         if score.step is None:
+            self._answers.add_score(score)
             self._final.setdefault(score.task, {})[score.subject] = score
             return
         found = cell(score)
@@ -60,6 +64,10 @@ class Scores:
         if curve is None:
             curve = curves[score.subject] = Curve(width=3)
         curve.add(score.step, found.value, found.low, found.high)
+
+    def add_items(self, items: ItemsEvaluated) -> None:
+        """Which items a finished checkpoint answered right."""
+        self._answers.add_items(items)
 
     def tasks(self) -> tuple[str, ...]:
         """All tasks scored so far, in the order of their first score."""
@@ -155,7 +163,7 @@ class Scores:
         found = [self.final(task, subject) for subject in subjects]
         present = [score for score in found if score is not None]
         delta = refusal = chain = ""
-        recovered = None
+        recovered = certain = None
         if judged is not None:
             chain = " → ".join(filter(None, (judged.base, judged.degraded, judged.recovered)))
             base, degraded, best = (
@@ -163,6 +171,8 @@ class Scores:
                 for subject in (judged.base, judged.degraded, judged.recovered)
             )
             delta, refusal, recovered = _judge(base, degraded, best)
+            if delta and degraded is not None and best is not None:
+                certain = self._gain(degraded, best)
         return ScoreLine(
             task,
             words.plain(task),
@@ -170,9 +180,17 @@ class Scores:
             tuple(None if score is None else cell(score) for score in found),
             delta,
             refusal,
+            certain is not None and certain.certain,
+            certain.note if certain is not None else "",
             recovered.text if recovered is not None else "",
             recovered.note if recovered is not None else "",
             chain,
+        )
+
+    def _gain(self, before: TaskEvaluated, after: TaskEvaluated) -> gain.Gain:
+        found = self._answers.compared(before.task, before.subject, after.subject)
+        return (
+            gain.of_items(found) if isinstance(found, Comparison) else gain.of_counts(before, after)
         )
 
 

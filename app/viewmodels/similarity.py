@@ -166,3 +166,13 @@ def _caption(measured: CkaMeasured) -> str:
     how = "per sequence" if measured.mode == "per_sequence" else words.token(measured.token)
     preprocessing = words.PREPROCESSING.get(measured.preprocessing, measured.preprocessing)
     return f"{measured.variant} · {preprocessing} · {measured.n} items of {measured.probe} · {how}"
+
+
+def mean_cka(event: CkaMeasured) -> float:
+    """The mean over the layers where CKA is defined; NaN where it is nowhere."""
+    values = np.asarray(event.values, np.float64)
+    if event.layout == "map":
+        values = np.diagonal(values.reshape(len(event.rows), -1))
+    # Undefined where a layer says the same for all items: embeddings at a token that all prompts share.
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if defined.size else math.nan

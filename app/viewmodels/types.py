@@ -238,6 +238,8 @@ class ScoreLine:
         cells: aligned with the table's columns; None where it was not measured.
         delta: recovered minus degraded in points ("+21.6"), or "" without both.
         refusal: why no difference is given ("different protocols"), else "".
+        certain: the difference is beyond what chance and the number of items leave open.
+        rests_on: the interval of the difference, its test, and what so many items can show.
         recovered: the recovered fraction ("0.75"), "nothing lost", "loss within noise", or "".
         why: what the fraction rests on: the points lost and their interval.
         judged: the checkpoints of difference and fraction ("base → nf4 → recovered").
@@ -252,6 +254,8 @@ class ScoreLine:
     cells: tuple[ScoreCell | None, ...]
     delta: str = ""
     refusal: str = ""
+    certain: bool = False
+    rests_on: str = ""
     recovered: str = ""
     why: str = ""
     judged: str = ""

@@ -77,10 +77,13 @@ def _score(score: ScoreCell | None, line: ScoreLine, *, bold: bool) -> Cell:
 def _gain(line: ScoreLine) -> Cell:
     token = "recovered_text" if line.delta.startswith("+") else ""
     token = "bad_text" if line.delta.startswith(words.MINUS) else token
+    if line.delta and not line.certain:
+        token = "second"
     if not line.delta:
         token = "warning_text" if line.refusal else "third"
     text = line.delta or (REFUSED if line.refusal else words.NONE)
-    return Cell(text, token, tip=_because(line, line.refusal))
+    why = "\n".join(filter(None, (line.refusal, line.rests_on)))
+    return Cell(text, token, tip=_because(line, why))
 
 
 def _fraction(line: ScoreLine) -> Cell:

@@ -1,0 +1,95 @@
+"""A difference of two accuracies in words: how wide its interval is, and what so many items can show at all.
+
+A difference below what the items can show is never presented as sure, whatever its sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.viewmodels import words
+from app.viewmodels.recovered import Counted
+from core.analysis.comparison import Comparison, Refusal
+from core.analysis.paired_proportions import detectable
+from core.analysis.statistics import difference
+
+_LEAST_SHOWN = 0.001
+_VERDICT = {"preserved": "preserved", "changed": "changed", "unresolved": "too few items to say"}
+SHOWN_PARTS = 4
+"""Parts of a protocol named in a refusal; a change of scorer changes many at once."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference: whether it may be called sure, and what it rests on."""
+
+    certain: bool
+    note: str
+
+
+def of_items(found: Comparison) -> Gain:
+    """Both checkpoints answered the same items, and it is known which."""
+    drawn = f", {found.delta.clusters} groups of items" if found.delta.clusters else ""
+    note = (
+        f"Paired 95 % interval {interval(found.delta.low, found.delta.high)}{drawn}: {found.lost} of "
+        f"{found.n:,} items lost, {found.gained} gained, McNemar mid-p {p_value(found.test.mid_p)}. "
+        f"{_reach(found.detectable)}"
+    )
+    return Gain(found.certain, note)
+
+
+def of_counts(before: Counted, after: Counted) -> Gain:
+    """Only the counts are known: taken for independent samples, which is the cautious side."""
+    low, high = difference(after.correct, after.n, before.correct, before.n)
+    shares = before.correct / before.n, after.correct / after.n
+    apart = shares[0] * (1 - shares[1]) + shares[1] * (1 - shares[0])  # of independent answers
+    reach = detectable(min(before.n, after.n), apart)
+    certain = (low > 0 or high < 0) and abs(shares[1] - shares[0]) >= reach
+    note = (
+        f"95 % interval {interval(low, high)}, as if the two had answered different items: wider than the "
+        f"paired one. {_reach(reach)}"
+    )
+    return Gain(certain, note)
+
+
+def interval(low: float, high: float) -> str:
+    """Two shares as points, each with its sign and one decimal."""
+    return f"{words.signed(100 * low)} to {words.signed(100 * high)}"
+
+
+def p_value(p: float) -> str:
+    """A p-value in two significant digits."""
+    return "< 0.001" if p < _LEAST_SHOWN else f"{p:.2g}"
+
+
+def verdict(found: Comparison) -> str:
+    """Whether the accuracy was preserved."""
+    return _VERDICT[found.equivalence.verdict]
+
+
+def refusal(found: Refusal) -> str:
+    """Why two evaluations are not subtracted."""
+    if found.reason == "protocol":
+        return f"not comparable: {_parts(found.differing)}"
+    if found.reason == "items":
+        return (
+            f"not comparable: {found.only_before:,} items only in the first, {found.only_after:,} only in the "
+            "second"
+        )
+    return "nothing was scored"
+
+
+def _parts(differing: Mapping[str, tuple[str, str]]) -> str:
+    if not differing:
+        return "different protocols, and the log does not say in which part"
+    named = [
+        f"{words.plain(name).lower()} {first or 'not set'} / {second or 'not set'}"
+        for name, (first, second) in differing.items()
+    ]
+    more = f" and {len(named) - SHOWN_PARTS} more" if len(named) > SHOWN_PARTS else ""
+    return f"different protocols: {', '.join(named[:SHOWN_PARTS])}{more}"
+
+
+def _reach(share: float) -> str:
+    return f"So many items show differences from {100 * share:.1f} points on (power 0.8)."
