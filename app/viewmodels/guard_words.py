@@ -25,6 +25,8 @@ _SENTENCES = {
     "slow_device": "This device is slow in the precision asked for.",
     "contaminated": "The training data asks what the evaluation scores: the accuracy is partly learned by heart. "
     "Leave those items out of one of the two.",
+    "probe_budget": "Live CKA is measured as often as its share of the training time allows; raise max_share "
+    "for more.",
 }
 
 Values = Mapping[str, float]
@@ -57,10 +59,22 @@ def _contaminated(values: Values) -> str:
     )
 
 
+def _probe_budget(values: Values) -> str:
+    every, interval = words.number(values["every_steps"]), words.number(values["interval"])
+    one, step = words.number(values["measurement_seconds"]), words.number(values["step_seconds"])
+    reference = words.number(values["reference_seconds"])
+    return (
+        f"every {every} steps asked, about every {interval} taken, next at step "
+        f"{words.number(values['next_step'])}; a measurement takes {one} s, a step {step} s, and reading the "
+        f"reference took {reference} s"
+    )
+
+
 _NUMBERS: Mapping[str, Callable[[Values], str]] = {
     "demonstration_no_help": _no_help,
     "stopped_early": _stopped_early,
     "contaminated": _contaminated,
+    "probe_budget": _probe_budget,
 }
 _SHORT: Mapping[str, Callable[[Values], str]] = {
     "demonstration_no_help": lambda it: (
@@ -68,6 +82,7 @@ _SHORT: Mapping[str, Callable[[Values], str]] = {
     ),
     "contaminated": lambda it: f"{words.number(it['shared'])} of {words.number(it['evaluated'])}",
     "stopped_early": lambda it: f"best: step {words.number(it['best_step'])}",
+    "probe_budget": lambda it: f"every {words.number(it['interval'])} steps",
 }
 
 

@@ -270,6 +270,7 @@ _FIELDS = {
     "num_fewshot": "Worked examples shown",
     "every_steps": "Measure every",
     "live_items": "Items while training",
+    "max_share": "Largest share of the time",
     "drop_sinks": "Leave out sink tokens",
     "mode": "Compared vectors",
     "token": "Position",

@@ -23,6 +23,14 @@ class LiveCka(CkaSettings):
     every_steps: int = about(
         "Steps between measurements while training.", default=20, ge=0, le=100000, unit="steps"
     )
+    max_share: float = about(
+        "Share of the training time that live CKA may take; it measures less often when it would take "
+        "more. 1 sets no limit.",
+        default=0.1,
+        gt=0,
+        le=1,
+        advanced=True,
+    )
 
 
 class Measure(Spec):

@@ -28,11 +28,11 @@ class LiveMeasure(Protocol):
     """Called by training stages after each optimizer step, and with step 0 before the first.
 
     Evaluates and probes when due, emits the events, and leaves the model's mode, its gradients and all
-    random states as it found them.
+    random states as it found them. `steps` is how many the training has.
     """
 
     def __call__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, steps: int
     ) -> None: ...
 
 

@@ -275,7 +275,7 @@ class _Loop(Generic[Item, Found]):
 
     def _measure(self) -> None:
         if self.context.measure is not None:
-            self.context.measure(self.student.model, self.student.tokenizer, self.step)
+            self.context.measure(self.student.model, self.student.tokenizer, self.step, self.steps)
 
     def _look_at_held_out(self) -> None:
         """Measure the loss on the held-out items when it is due, and remember the best weights."""

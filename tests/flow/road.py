@@ -82,7 +82,13 @@ def road(folder: Path, *, name: str = "tiny road", steps: int = 3) -> Recipe:
                 "tasks": ["tooluse", "science", "mmlu"],
                 "every_steps": 2,
                 "live_items": 2,
-                "cka": {"reference": "base", "probe": "probe", "samples": 8, "every_steps": 1},
+                "cka": {
+                    "reference": "base",
+                    "probe": "probe",
+                    "samples": 8,
+                    "every_steps": 1,
+                    "max_share": 1,
+                },
             },
         }
     )

@@ -144,7 +144,7 @@ class Interruption:
         due = {"soon": self._seen > 2, "gradients": self._gradients > 0, "measuring": False}
         return True if due[self._moment] else None
 
-    def measure(self, model: Any, tokenizer: Any, step: int) -> None:
+    def measure(self, model: Any, tokenizer: Any, step: int, steps: int) -> None:
         """A live measurement, which looks for a stop as all of them do."""
         if self._moment == "measuring" and step == self._step:
             raise StopRequested(keep=True)

@@ -14,7 +14,7 @@ import torch
 
 from core.data.load import load
 from core.errors import StopRequested
-from core.events import CkaMeasured, ItemsEvaluated, Metrics, TaskEvaluated
+from core.events import CkaMeasured, GuardWarning, ItemsEvaluated, Metrics, TaskEvaluated
 from core.lm.load import load_model, load_tokenizer
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
@@ -31,7 +31,7 @@ MEASURE = Measure(
     tasks=["mmlu"],
     every_steps=2,
     live_items=3,
-    cka=LiveCka(probe="tooluse", samples=5, every_steps=3, token="answer_mean"),
+    cka=LiveCka(probe="tooluse", samples=5, every_steps=3, token="answer_mean", max_share=1),
 )
 SPEC = SdftSpec(
     id="back",
@@ -117,7 +117,7 @@ def test_that_mode_gradients_and_random_states_are_as_before(
 
     monkeypatch.setattr(module, "score_task", careless)
     tokenizer = load_tokenizer(stand.checkpoints["base"])
-    Live(stand.context("back"), MEASURE)(model, tokenizer, 6)
+    Live(stand.context("back"), MEASURE)(model, tokenizer, 6, 6)
     assert stand.of(TaskEvaluated)
     assert stand.of(CkaMeasured)
     assert seen == [False, False]
@@ -139,7 +139,7 @@ def test_that_everything_is_restored_after_a_stop_too(stand: Stand) -> None:
     before = torch.get_rng_state()
     stand.stop = lambda: True
     with pytest.raises(StopRequested):
-        Live(stand.context("back"), MEASURE)(model, load_tokenizer(stand.checkpoints["base"]), 0)
+        Live(stand.context("back"), MEASURE)(model, load_tokenizer(stand.checkpoints["base"]), 0, 6)
     assert all(part.training for part in model.modules())
     assert torch.equal(torch.get_rng_state(), before)
     assert stand.events == []
@@ -148,7 +148,7 @@ def test_that_everything_is_restored_after_a_stop_too(stand: Stand) -> None:
 def test_that_live_figures_equal_those_of_the_stages_on_the_same_weights(stand: Stand) -> None:
     base = stand.checkpoints["base"]
     whole = MEASURE.model_copy(update={"live_items": 100})
-    Live(stand.context("back"), whole)(load_model(base, CPU32), load_tokenizer(base), 0)
+    Live(stand.context("back"), whole)(load_model(base, CPU32), load_tokenizer(base), 0, 6)
     evaluate.run(EvaluateSpec(id="e", tasks=["mmlu"]), base, stand.context("e"))
     cka.run(
         CkaSpec(id="c", probe="tooluse", samples=5, token="answer_mean"), base, stand.context("c")
@@ -163,12 +163,68 @@ def test_that_live_figures_equal_those_of_the_stages_on_the_same_weights(stand: 
 def test_that_a_short_look_has_a_protocol_of_its_own(stand: Stand) -> None:
     base = stand.checkpoints["base"]
     measure = Live(stand.context("back"), MEASURE)
-    measure(load_model(base, CPU32), load_tokenizer(base), 2)
+    measure(load_model(base, CPU32), load_tokenizer(base), 2, 6)
     evaluate.run(EvaluateSpec(id="e", tasks=["mmlu"]), base, stand.context("e"))
     look, whole = stand.of(TaskEvaluated)
     assert (look.n, whole.n) == (3, 8)
     assert look.protocol != whole.protocol
     assert {items.step for items in stand.of(ItemsEvaluated)} == {2, None}
+
+
+def test_that_live_cka_keeps_within_its_budget_and_reading_the_reference_is_told_but_not_counted(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def passes(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    real_measure, real_reference, real_score = (
+        module.measure,
+        module.reference_of,
+        module.score_task,
+    )
+
+    def measure(*args: Any, **kwargs: Any) -> None:
+        real_measure(*args, **kwargs)
+        passes(3.0)
+
+    def reference_of(*args: Any) -> Any:
+        if cka._Kept.reference is None:
+            passes(500.0)
+        return real_reference(*args)
+
+    def score_task(*args: Any, **kwargs: Any) -> None:
+        real_score(*args, **kwargs)
+        passes(70.0)
+
+    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(module, "reference_of", reference_of)
+    monkeypatch.setattr(module, "score_task", score_task)
+    base = stand.checkpoints["base"]
+    settings = MEASURE.model_copy(
+        update={"cka": LiveCka(probe="tooluse", samples=5, every_steps=3, max_share=0.25)}
+    )
+    look = Live(stand.context("back"), settings, clock=lambda: now)
+    model, tokenizer = load_model(base, CPU32), load_tokenizer(base)
+    for step in range(25):
+        if step:
+            passes(1.0)
+        look(model, tokenizer, step, 24)
+    assert [event.step for event in stand.of(CkaMeasured)] == [0, 18, 24]
+    (warning,) = [it for it in stand.of(GuardWarning) if it.code == "probe_budget"]
+    assert (warning.stage, warning.step) == ("back", 3)
+    assert warning.values == {
+        "every_steps": 3,
+        "interval": 9,
+        "next_step": 18,
+        "measurement_seconds": 3.0,
+        "step_seconds": 1.0,
+        "reference_seconds": 500.0,
+    }
+    scored = [event.step for event in stand.of(TaskEvaluated)]
+    assert scored == list(range(0, 25, 2))  # tasks are not part of the budget
 
 
 def _recipe(measure: Measure) -> Recipe:
@@ -190,11 +246,11 @@ def test_that_cka_waits_for_its_reference_to_exist(stand: Stand) -> None:
     both = absent.model_copy(update={"tasks": ["mmlu"], "every_steps": 1})
     measure = live(_recipe(both), stand.context("expert"))
     assert measure is not None
-    measure(load_model(base, CPU32), load_tokenizer(base), 0)
+    measure(load_model(base, CPU32), load_tokenizer(base), 0, 6)
     assert len(stand.of(TaskEvaluated)) == 1
     assert stand.of(CkaMeasured) == []
     stand.checkpoints["expert"] = base
     later = live(_recipe(absent), stand.context("forgot"))
     assert later is not None
-    later(load_model(base, CPU32), load_tokenizer(base), 0)
+    later(load_model(base, CPU32), load_tokenizer(base), 0, 6)
     assert len(stand.of(CkaMeasured)) == 1

@@ -266,8 +266,9 @@ def test_that_live_measurement_sees_every_step_but_not_twice_after_a_resume(tmp_
     place = stand(tmp_path)
     steps: list[int] = []
 
-    def measure(model: Any, tokenizer: Any, step: int) -> None:
+    def measure(model: Any, tokenizer: Any, step: int, total: int) -> None:
         assert model.training
+        assert total == 6
         steps.append(step)
 
     context = replace(place.context("made"), measure=measure, stop=stop_at_look(8))
