@@ -254,6 +254,7 @@ class GuardWarning(_Event):
         "stopped_early",
         "slow_device",
         "probe_budget",
+        "probe_overlap",
         "contaminated",
     ]
     step: int | None = None

@@ -25,6 +25,7 @@ _SENTENCES = {
     "slow_device": "This device is slow in the precision asked for.",
     "contaminated": "The training data asks what the evaluation scores: the accuracy is partly learned by heart. "
     "Leave those items out of one of the two.",
+    "probe_overlap": "Probe items that a task scores were left out, so that CKA is measured on items of its own.",
     "probe_budget": "Live CKA is measured as often as its share of the training time allows; raise max_share "
     "for more.",
 }

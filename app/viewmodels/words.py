@@ -272,6 +272,7 @@ _FIELDS = {
     "live_items": "Items while training",
     "max_share": "Largest share of the time",
     "drop_sinks": "Leave out sink tokens",
+    "disjoint": "Leave out scored items",
     "mode": "Compared vectors",
     "token": "Position",
     "variant": "Estimator",

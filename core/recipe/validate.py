@@ -22,6 +22,7 @@ from core.recipe.plan import sources
 from core.recipe.spec import SCHEMA, Recipe
 from core.recipe.stage_specs import (
     CheckpointSpec,
+    CkaSettings,
     CkaSpec,
     EvaluateSpec,
     PruneSpec,
@@ -134,8 +135,22 @@ def _check_measure(recipe: Recipe) -> Iterator[Problem]:
     if cka is None:
         return
     yield from _known("measure.cka.probe", cka.probe, recipe.datasets, "dataset")
+    yield from _check_disjoint("measure.cka.probe", cka, recipe)
     makers = [BASE, *(spec.id for spec in recipe.stages if isinstance(spec, CheckpointSpec))]
     yield from _known("measure.cka.reference", cka.reference, makers, "checkpoint")
+
+
+def _check_disjoint(path: str, settings: CkaSettings, recipe: Recipe) -> Iterator[Problem]:
+    """A probe that a task scores as a whole leaves no item; parts and copies only their content can tell."""
+    if not settings.disjoint:
+        return
+    for name, task in recipe.tasks.items():
+        if task.dataset == settings.probe and task.limit is None:
+            yield Problem(
+                path,
+                f"Task {name} scores every item of {settings.probe}, which leaves none for the probe.",
+                "Choose a dataset that no task scores, or set disjoint to false.",
+            )
 
 
 def _check_links(
@@ -194,6 +209,7 @@ def _check_stage(path: str, spec: StageSpec, recipe: Recipe) -> Iterator[Problem
             yield from _known(f"{path}.tasks.{index}", task, recipe.tasks, "task")
     if isinstance(spec, CkaSpec):
         yield from _known(f"{path}.probe", spec.probe, recipe.datasets, "dataset")
+        yield from _check_disjoint(f"{path}.probe", spec, recipe)
 
 
 def _datasets(path: str, names: str | list[str], recipe: Recipe) -> Iterator[Problem]:

@@ -26,13 +26,15 @@ from core.analysis.cka import (
     over_sequences,
     similarity,
 )
+from core.data.example import Example
 from core.errors import UserError
+from core.evaluation.evaluate import scored_examples
 from core.events import CkaMeasured, GuardWarning
 from core.lm.checkpoint import Checkpoint
 from core.lm.load import load_model, load_tokenizer
 from core.recipe.stage_specs import CkaSettings, CkaSpec
 from core.stages.context import StageContext
-from core.stages.probe import Inputs, States, inputs_of, read
+from core.stages.probe import Inputs, Prompt, States, inputs_of, read
 from core.stages.progress import Counter
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def run(spec: CkaSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
     reference = reference_of(
         spec, context, on_start=lambda count: progress.expect(2 * count), on_read=progress.advance
     )
+    report_scored(reference, context)
     if not progress.total:  # the reference was kept from an earlier measurement
         progress.expect(len(reference.inputs.sequences))
     model = load_model(checkpoint, context.compute)
@@ -106,10 +109,12 @@ def reference_of(
     """
     checkpoint = context.checkpoint_of(settings.reference)
     dataset = context.datasets(settings.probe)
+    scored = _Scored.of(context) if settings.disjoint else _Scored()
     names = sorted(set(CkaSettings.model_fields) - {"reference", "probe", "layout", "drop_sinks"})
     key = (
         checkpoint.identity,
         dataset.fingerprint,
+        scored.key,
         *(getattr(settings, name) for name in names),
         str(context.compute.device),
         context.compute.dtype_name,
@@ -117,11 +122,43 @@ def reference_of(
     if _Kept.reference is not None and _Kept.key == key:
         return _Kept.reference
     forget_reference()
-    inputs = inputs_of(settings, dataset, load_tokenizer(checkpoint))
+    inputs = inputs_of(settings, dataset, load_tokenizer(checkpoint), scored.prompts())
     on_start(len(inputs.sequences))
     reference = _read_reference(settings, checkpoint, inputs, context, on_read)
     _Kept.key, _Kept.reference = key, reference
     return reference
+
+
+def report_scored(reference: Reference, context: StageContext, step: int | None = None) -> None:
+    """Say how many items of the probe were passed over because a task scores them, if any."""
+    if reference.inputs.scored:
+        values = {
+            "dropped": reference.inputs.scored,
+            "kept": len(reference.inputs.sequences),
+        }
+        context.emit(
+            GuardWarning(stage=context.stage, code="probe_overlap", step=step, values=values)
+        )
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The items that tasks score, a tuple a task."""
+
+    items: tuple[tuple[Example, ...], ...] = ()
+    key: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, context: StageContext) -> _Scored:
+        """Those of all tasks of the recipe."""
+        pairs = [(task, context.datasets(task.dataset)) for task in context.tasks.values()]
+        items = tuple(scored_examples(task, dataset) for task, dataset in pairs)
+        facts = zip((dataset.fingerprint for _, dataset in pairs), map(len, items), strict=True)
+        return cls(items, tuple(sorted(facts)))
+
+    def prompts(self) -> frozenset[Prompt]:
+        """Their messages."""
+        return frozenset(example.messages for items in self.items for example in items)
 
 
 def forget_reference() -> None:

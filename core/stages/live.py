@@ -11,7 +11,7 @@ import torch
 from core.events import GuardWarning
 from core.lm.mode import evaluating
 from core.recipe.spec import LiveCka, Measure, Recipe
-from core.stages.cka import measure, reference_of
+from core.stages.cka import measure, reference_of, report_scored
 from core.stages.context import StageContext
 from core.stages.evaluate import score_task
 from core.stages.probe_budget import ProbeBudget
@@ -109,6 +109,7 @@ class _LiveCka:
         self._context, self._settings, self._clock = context, settings, clock
         self._budget = ProbeBudget(settings.every_steps, settings.max_share, clock)
         self._reference_seconds = 0.0
+        self._reported = False  # what was left out of the probe
 
     def arrive(self, model: PreTrainedModel, step: int, steps: int) -> bool:
         """Take the time and say whether this step is measured."""
@@ -125,6 +126,9 @@ class _LiveCka:
         began = self._clock()
         reference = reference_of(self._settings, self._context)
         self._reference_seconds += self._clock() - began
+        if not self._reported:
+            report_scored(reference, self._context, step)
+            self._reported = True
         with self._budget.measuring():
             measure(
                 model,

@@ -6,11 +6,16 @@ module decides what is fed and which positions are read; the comparison is `core
 The paper gives one vector per item (section 5.4) without naming the token, and one row per token of prompt +
 ground truth (section 4.3). The ground truth here is the item's demonstration, or its answer key where there is
 none, closed by the end-of-turn token as in training.
+
+Where it departs from the paper: the paper takes the vectors of its evaluation samples (section 5.4). Here items
+that a task scores are passed over unless `disjoint` is off, so that similarity and accuracy are not measured on
+the same items: a relation between the two would else be one of these very items (methods.md F3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +23,7 @@ from torch import Tensor
 
 from core.analysis.cka import SMALLEST_N, SMALLEST_SEQUENCE
 from core.data.chat import answer_ids, prompt_ids
-from core.data.example import Dataset, Example
+from core.data.example import Dataset, Example, Message
 from core.errors import UserError
 from core.evaluation import multiple_choice, tooluse
 from core.lm.activations import capture, layer_names
@@ -40,12 +45,14 @@ class Inputs:
         spans: of each item (start, stop); per sample their mean is kept, per sequence all of them.
         pooled: whether the states of a span are averaged to one vector.
         dropped: items left out because they are too short.
+        scored: items passed over because a task of the recipe scores them.
     """
 
     sequences: tuple[tuple[int, ...], ...]
     spans: tuple[tuple[int, int], ...]
     pooled: bool
     dropped: int = 0
+    scored: int = 0
 
     def batches(self) -> Iterator[range]:
         """Consecutive items that go through the network together."""
@@ -70,10 +77,23 @@ def ground_truth(example: Example) -> str:
     return multiple_choice.LETTERS[example.gold_choice]
 
 
+Prompt = tuple[Message, ...]
+"""The messages of an item: two items are the same question when these are equal."""
+
+
 def inputs_of(
-    settings: CkaSettings, dataset: Dataset, tokenizer: PreTrainedTokenizerBase
+    settings: CkaSettings,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    scored: AbstractSet[Prompt] = frozenset(),
 ) -> Inputs:
-    """The first `settings.samples` items of the dataset as inputs, sorted by length.
+    """The first `settings.samples` items of the dataset that are not scored, as inputs sorted by length.
+
+    Args:
+        settings: of the measurement.
+        dataset: its probe.
+        tokenizer: of the networks that are compared.
+        scored: prompts that tasks score; such items are passed over, and those behind them move up.
 
     Raises:
         UserError: too few items, or an item without the answer that is to be read.
@@ -81,7 +101,8 @@ def inputs_of(
     per_sequence = settings.mode == "per_sequence"
     items: list[tuple[tuple[int, ...], tuple[int, int]]] = []
     dropped = 0
-    for example in dataset.examples[: settings.samples]:
+    examples, passed = _not_scored(settings, dataset, scored)
+    for example in examples:
         prompt = prompt_ids(tokenizer, example.messages)
         if not per_sequence and settings.token == "last_prompt":
             items.append((tuple(prompt), (len(prompt) - 1, len(prompt))))
@@ -115,7 +136,30 @@ def inputs_of(
         spans=tuple(span for _, span in items),
         pooled=not per_sequence,
         dropped=dropped,
+        scored=passed,
     )
+
+
+def _not_scored(
+    settings: CkaSettings, dataset: Dataset, scored: AbstractSet[Prompt]
+) -> tuple[list[Example], int]:
+    """The first items whose prompts are not scored, and how many were passed over on the way."""
+    found: list[Example] = []
+    passed = 0
+    for example in dataset.examples:
+        if len(found) == settings.samples:
+            break
+        if example.messages in scored:
+            passed += 1
+        else:
+            found.append(example)
+    if passed and len(found) < SMALLEST_N:
+        raise UserError(
+            f"Tasks of this recipe score {passed} of the {len(dataset)} items of probe {settings.probe}; "
+            f"{len(found)} are left, and CKA needs at least {SMALLEST_N}.",
+            "Choose a probe of other items, for example of another split, or set disjoint to false.",
+        )
+    return found, passed
 
 
 States = dict[str, list[Tensor]]

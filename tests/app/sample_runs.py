@@ -72,6 +72,7 @@ def recipe(name: str = "fixture · NF4, then SDFT on tooluse", *, degrade: str =
                 "tooluse": {"file": "data/tooluse.jsonl"},
                 "tooluse_eval": {"file": "data/tooluse_eval.json"},
                 "science_eval": {"file": "data/science_eval"},
+                "probe": {"file": "data/science.jsonl"},
             },
             "tasks": {
                 "tooluse": {"scorer": "tooluse_official_v1", "dataset": "tooluse_eval"},
@@ -84,7 +85,7 @@ def recipe(name: str = "fixture · NF4, then SDFT on tooluse", *, degrade: str =
             "measure": {
                 "tasks": ["tooluse", "science"],
                 "every_steps": 20,
-                "cka": {"probe": "science_eval", "every_steps": 5},
+                "cka": {"probe": "probe", "every_steps": 5},
             },
         }
     )
@@ -326,7 +327,7 @@ def _cka(stage: str, subject: str, step: int | None, healed: float) -> CkaMeasur
         stage=stage,
         subject=subject,
         reference="base",
-        probe="science_eval",
+        probe="probe",
         step=step,
         mode="per_sample",
         token="last_prompt",

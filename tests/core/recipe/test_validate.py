@@ -128,13 +128,13 @@ def test_that_something_else_than_a_mapping_is_no_recipe() -> None:
         (raw(tasks={}, measure={"tasks": ["a"]}), "measure.tasks.0", "called a", "under tasks"),
         (raw(measure={"cka": {"probe": "x"}}), "measure.cka.probe", "called x", ""),
         (
-            raw(NF4, LOOK, measure={"cka": {"probe": "science", "reference": "look"}}),
+            raw(NF4, LOOK, measure={"cka": {"probe": "tooluse", "reference": "look"}}),
             "measure.cka.reference",
             "called look",
             "base, nf4",
         ),
         (
-            raw({"id": "c", "kind": "cka", "probe": "science", "reference": "later"}),
+            raw({"id": "c", "kind": "cka", "probe": "tooluse", "reference": "later"}),
             "stages.0.reference",
             "called later",
             "",
@@ -173,3 +173,40 @@ def test_that_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     problems = check_files(recipe, tmp_path)
     assert [it.path for it in problems] == ["base.folder", "datasets.tooluse.file"]
     assert "--set datasets.tooluse.file=PATH" in problems[1].hint
+
+
+CKA = {"id": "geometry", "kind": "cka", "probe": "science"}
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        (raw(CKA), "stages.0.probe"),
+        (raw(NF4, measure={"cka": {"probe": "science"}}), "measure.cka.probe"),
+    ],
+)
+def test_that_a_probe_whose_every_item_a_task_scores_is_refused_before_the_run(
+    data: dict[str, Any], path: str
+) -> None:
+    (problem,) = check(parsed(data))
+    assert problem.path == path
+    assert "Task science scores every item of science" in problem.message
+    assert "disjoint" in problem.hint
+
+
+def test_that_a_probe_may_share_items_where_a_task_scores_a_part_or_a_person_wants_it() -> None:
+    tasks = {"science": {"scorer": "science_exact_v1", "dataset": "science", "limit": 3}}
+    assert check(parsed(raw(CKA, tasks=tasks))) == []
+    assert check(parsed(raw({**CKA, "disjoint": False}))) == []
+    assert check(parsed(raw({**CKA, "probe": "tooluse"}))) == []
+
+
+def test_that_the_papers_own_reading_of_cka_can_be_asked_for() -> None:
+    paper = {**CKA, "variant": "biased", "preprocessing": "paper_5_4", "disjoint": False}
+    assert check(parsed(raw({**paper, "samples": 507, "layout": "diagonal"}))) == []
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_that_the_share_of_live_cka_lies_above_zero_and_up_to_one(share: float) -> None:
+    _, problems = parse(raw(NF4, measure={"cka": {"probe": "tooluse", "max_share": share}}))
+    assert [problem.path for problem in problems] == ["measure.cka.max_share"]

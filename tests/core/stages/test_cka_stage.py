@@ -21,7 +21,7 @@ from core.errors import StopRequested, UserError
 from core.events import CkaMeasured, GuardWarning, Progress
 from core.lm.checkpoint import Checkpoint
 from core.lm.load import load_model
-from core.recipe.sources import DatasetSource
+from core.recipe.sources import DatasetSource, Task
 from core.recipe.stage_specs import CkaSpec, PruneSpec, QuantizeSpec
 from core.stages import cka, probe, prune, quantize
 from core.stages.probe import ground_truth, inputs_of
@@ -246,6 +246,74 @@ def test_that_too_few_items_or_items_without_answers_are_refused(
     with pytest.raises(UserError, match="Item 0 of dataset probe has no answer") as error:
         inputs_of(CkaSpec(id="c", probe="probe", token="last"), silent, tiny_tokenizer())
     assert "last_prompt" in error.value.hint
+
+
+def _scoring(world: tuple[Stand, Checkpoint, Checkpoint], limit: int) -> Stand:
+    """A recipe whose task scores the first items of a copy of the probe."""
+    stand = world[0]
+    copy = replace(stand.datasets["probe"], name="copy", fingerprint="e" * 64)
+    task = Task(scorer="tooluse_official_v1", dataset="copy", limit=limit)
+    return replace(
+        stand, events=[], datasets={**stand.datasets, "copy": copy}, tasks={"tools": task}
+    )
+
+
+def test_that_items_which_a_task_scores_are_left_out_and_others_take_their_place(
+    world: tuple[Stand, Checkpoint, Checkpoint],
+) -> None:
+    stand = _scoring(world, limit=4)
+    spec = CkaSpec(id="geometry", probe="probe", samples=5, token="answer_mean", layout="diagonal")
+    cka.run(spec, world[2], stand.context("geometry", subject="nf4"))
+    (event,) = stand.of(CkaMeasured)
+    assert event.n == 5
+    (warning,) = stand.of(GuardWarning)
+    assert (warning.code, warning.values) == ("probe_overlap", {"dropped": 4, "kept": 5})
+    features: list[dict[str, list[NDArray[Any]]]] = []
+    for checkpoint in (world[2], world[1]):
+        kept: dict[str, list[NDArray[Any]]] = {name: [] for name in NAMES}
+        for example in world[0].datasets["probe"].examples[4:9]:
+            ids, prompt = _ids(example, True)
+            for name, states in _states(checkpoint, ids).items():
+                kept[name].append(states[prompt:].mean(0))
+        features.append(kept)
+    expected = [value_of(np.stack(features[0][a]), np.stack(features[1][a])) for a in NAMES]
+    np.testing.assert_allclose(event.values, expected, atol=2e-4)
+
+
+def test_that_scored_items_stay_where_a_person_wants_them_as_in_the_paper(
+    world: tuple[Stand, Checkpoint, Checkpoint],
+) -> None:
+    stand = _scoring(world, limit=4)
+    settings = {"samples": 5, "token": "answer_mean", "layout": "diagonal"}
+    spec = CkaSpec(id="geometry", probe="probe", disjoint=False, **settings)
+    cka.run(spec, world[2], stand.context("geometry", subject="nf4"))
+    (event,) = stand.of(CkaMeasured)
+    assert stand.of(GuardWarning) == []
+    alone, _ = _measured(world, **settings)
+    assert event.values == alone.values
+
+
+def test_that_the_reference_is_read_again_when_other_items_are_scored(
+    world: tuple[Stand, Checkpoint, Checkpoint],
+) -> None:
+    spec = CkaSpec(id="geometry", probe="probe", samples=4, token="answer_mean", layout="diagonal")
+    found = []
+    for limit in (4, 6):
+        stand = _scoring(world, limit)
+        cka.run(spec, world[2], stand.context("geometry", subject="nf4"))
+        found.append(stand.of(CkaMeasured)[0].values)
+    assert found[0] != found[1]
+
+
+def test_that_a_probe_with_too_few_items_of_its_own_is_refused_with_what_to_do(
+    world: tuple[Stand, Checkpoint, Checkpoint],
+) -> None:
+    stand = _scoring(world, limit=9)  # the eleventh item asks the same as the third
+    spec = CkaSpec(id="geometry", probe="probe", samples=5)
+    with pytest.raises(UserError, match="score 10 of the 12 items of probe probe; 2 are") as error:
+        cka.run(spec, world[2], stand.context("geometry", subject="nf4"))
+    assert "disjoint" in error.value.hint
+    assert stand.of(CkaMeasured) == []
 
 
 def test_that_the_ground_truth_is_the_demonstration_else_the_key() -> None:
