@@ -66,7 +66,11 @@ SCORER = {
     "multiple_choice_v1": "log-likelihood v1",
     "option_likelihood_v1": "option likelihood v1",
 }
-PREPROCESSING = {"center": "centred", "paper_5_4": "standardised (paper 5.4)"}
+PREPROCESSING = {
+    "center": "centred",
+    "row_normalise": "vectors of length one, centred",
+    "paper_5_4": "standardised (paper 5.4)",
+}
 
 # key: (title, unit); the order is the order in which people look at them
 _METRICS = {
@@ -301,6 +305,7 @@ _CHOICES = {
     "per_sample": "one per item",
     "per_sequence": "tokens of each sequence",
     "center": "centred",
+    "row_normalise": "vectors of length one",
     "paper_5_4": "standardised (paper 5.4)",
     "diagonal": "same layer",
     "map": "all pairs",

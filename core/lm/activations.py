@@ -1,14 +1,15 @@
 """Hidden states of chosen layers, gathered by hooks.
 
 Names: "embeddings" is what enters the first block, "block_i" the raw output of block i, "final_norm" what
-enters the head. transformers' `hidden_states[-1]` is the final norm, so the last block's own output can
-only be seen by a hook. What is kept of an item is selected inside the hook and moved to the CPU as
+enters the head. transformers' `hidden_states[-1]` is the final norm, not the last block, whose own output can
+only be seen by a hook; both have their name here. What is kept of an item is selected inside the hook and moved to the CPU as
 float32: all hidden states of a batch never exist at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +41,7 @@ def capture(
     layers: Sequence[str],
     select: Select,
     check: Callable[[], None] = lambda: None,
+    also: Mapping[str, tuple[str, Select]] | None = None,
 ) -> dict[str, list[Tensor]]:
     """Run the inputs through the model and keep the selected states of each layer.
 
@@ -52,28 +54,33 @@ def capture(
         layers: names as in `layer_names`.
         select: what to keep of each item.
         check: called before every batch; raises to stop.
+        also: further parts by a name of their own: (layer, what to keep of each item).
 
     Returns:
-        For each layer the kept float32 CPU tensors, in item order.
+        For each layer and further part the kept float32 CPU tensors, in item order.
     """
     known = layer_names(model)
-    unknown = [name for name in layers if name not in known]
+    parts = {name: (name, select) for name in layers} | dict(also or {})
+    unknown = [layer for layer, _ in parts.values() if layer not in known]
     if unknown:
         raise UserError(
             f"The model has no layer named {', '.join(unknown)}.",
             f"Its layers are {known[0]}, {known[1]} … {known[-2]} and {known[-1]}.",
         )
-    kept: dict[str, list[Tensor]] = {name: [] for name in layers}
+    kept: dict[str, list[Tensor]] = {name: [] for name in parts}
     lengths: list[int] = []  # of the batch in flight; the hooks read them
     first = 0
     decoder = _decoder(model)
 
-    def keep(name: str, states: Tensor) -> None:
+    def keep(name: str, chosen: Select, states: Tensor) -> None:
         for row, length in enumerate(lengths):
-            part = select(first + row, states[row, :length])
+            part = chosen(first + row, states[row, :length])
             kept[name].append(part.detach().float().cpu().clone())
 
-    handles = [_attach(decoder, name, keep) for name in layers]
+    handles = [
+        _attach(decoder, layer, partial(keep, name, chosen))
+        for name, (layer, chosen) in parts.items()
+    ]
     try:
         with evaluating(model):
             for batch in batches:
@@ -88,18 +95,18 @@ def capture(
     return kept
 
 
-def _attach(decoder: Any, name: str, keep: Callable[[str, Tensor], None]) -> Any:
+def _attach(decoder: Any, layer: str, keep: Callable[[Tensor], None]) -> Any:
     def on_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        keep(name, args[0] if args else kwargs["hidden_states"])
+        keep(args[0] if args else kwargs["hidden_states"])
 
     def on_output(_: nn.Module, __: Any, output: Any) -> None:
-        keep(name, output[0] if isinstance(output, tuple) else output)
+        keep(output[0] if isinstance(output, tuple) else output)
 
-    if name == EMBEDDINGS:
+    if layer == EMBEDDINGS:
         return decoder.layers[0].register_forward_pre_hook(on_input, with_kwargs=True)
-    if name == FINAL_NORM:
+    if layer == FINAL_NORM:
         return decoder.norm.register_forward_hook(on_output)
-    return decoder.layers[int(name.removeprefix("block_"))].register_forward_hook(on_output)
+    return decoder.layers[int(layer.removeprefix("block_"))].register_forward_hook(on_output)
 
 
 def _decoder(model: PreTrainedModel) -> Any:

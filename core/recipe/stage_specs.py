@@ -35,8 +35,9 @@ class CkaSettings(Spec):
         default="last_prompt",
         paper="not stated",
     )
-    preprocessing: Literal["center", "paper_5_4"] = about(
-        "Centre each dimension, or also scale it to unit variance (section 5.4; loses rotation invariance).",
+    preprocessing: Literal["center", "row_normalise", "paper_5_4"] = about(
+        "Centre each dimension; or scale every vector to length one first, so that none weighs more than "
+        "another; or scale each dimension to unit variance (section 5.4; loses rotation invariance).",
         default="center",
         paper="paper_5_4",
     )
@@ -52,6 +53,11 @@ class CkaSettings(Spec):
     )
     layout: Literal["diagonal", "map"] = about(
         "Each layer against the same layer, or all pairs of layers.", default="map"
+    )
+    second_opinions: bool = about(
+        "Also compute Procrustes similarity, mutual nearest neighbours and RSA of each layer, and the KL "
+        "of the next-token distributions on the probe.",
+        default=False,
     )
 
 

@@ -1,67 +1,52 @@
 """Compare a checkpoint with the reference, layer by layer, by linear CKA on the probe.
 
-The reference is read first and freed before the other network is opened. What was read of it is kept for the
-process, because live measurements and later stages ask for the same; per sample that is its Grams, per sequence
-its states, since which tokens are sinks depends on both networks.
+The reference is read first and freed before the other network is opened (`core.stages.reference`). Every value
+of a layer with the same layer has a 95 % interval: over samples by the jackknife, per sequence over sequences.
+
+Second opinions are taken of the same layers on the same inputs, per sequence as means over sequences; the KL of
+next-token distributions is taken at the last prompt token of each item, per sequence at every kept token but
+the last, after which nothing is asked.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
 from core.analysis.cka import (
     SMALLEST_SEQUENCE,
-    Grams,
     grams,
     kept_tokens,
     null_floor,
     over_sequences,
     similarity,
 )
-from core.data.example import Example
+from core.analysis.resampling import interval
+from core.analysis.second_opinions import opinions
+from core.analysis.sequences import mean_interval
+from core.analysis.streaming import prepare
 from core.errors import UserError
-from core.evaluation.evaluate import scored_examples
 from core.events import CkaMeasured, GuardWarning
+from core.lm.activations import FINAL_NORM
 from core.lm.checkpoint import Checkpoint
-from core.lm.load import load_model, load_tokenizer
+from core.lm.load import load_model
 from core.recipe.stage_specs import CkaSettings, CkaSpec
 from core.stages.context import StageContext
-from core.stages.probe import Inputs, Prompt, States, inputs_of, read
+from core.stages.next_token import NextTokenKl
+from core.stages.probe import Layers, per_item, read, read_pooled
 from core.stages.progress import Counter
+from core.stages.reference import Reference, reference_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MEMORY_SHARE = 0.5
-"""Share of the free host memory that the reference's states may take in per-sequence mode."""
-
-Layers = dict[str, NDArray[np.float32]]
+Floats = NDArray[np.float64]
 OnRead = Callable[[int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """What was read of the reference: `grams` per sample, `sequences` (one an item) per sequence."""
-
-    inputs: Inputs
-    names: tuple[str, ...]
-    grams: Grams | None
-    sequences: tuple[Layers, ...]
-
-
-class _Kept:
-    """The last reference read in this process, with everything that decides what was read."""
-
-    key: tuple[Any, ...] | None = None
-    reference: Reference | None = None
 
 
 def run(spec: CkaSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpoint:
@@ -90,45 +75,6 @@ def run(spec: CkaSpec, checkpoint: Checkpoint, context: StageContext) -> Checkpo
     return checkpoint
 
 
-def reference_of(
-    settings: CkaSettings,
-    context: StageContext,
-    on_start: OnRead = lambda count: None,
-    on_read: OnRead = lambda count: None,
-) -> Reference:
-    """What the probe shows of the reference: read now, or kept from an earlier measurement.
-
-    Args:
-        settings: of the measurement; `reference` names a finished checkpoint.
-        context: of the stage that measures.
-        on_start: told the number of items when they have to be read.
-        on_read: told the number of items of each batch read.
-
-    Raises:
-        UserError: the probe does not suit, or its states would not fit into memory.
-    """
-    checkpoint = context.checkpoint_of(settings.reference)
-    dataset = context.datasets(settings.probe)
-    scored = _Scored.of(context) if settings.disjoint else _Scored()
-    names = sorted(set(CkaSettings.model_fields) - {"reference", "probe", "layout", "drop_sinks"})
-    key = (
-        checkpoint.identity,
-        dataset.fingerprint,
-        scored.key,
-        *(getattr(settings, name) for name in names),
-        str(context.compute.device),
-        context.compute.dtype_name,
-    )
-    if _Kept.reference is not None and _Kept.key == key:
-        return _Kept.reference
-    forget_reference()
-    inputs = inputs_of(settings, dataset, load_tokenizer(checkpoint), scored.prompts())
-    on_start(len(inputs.sequences))
-    reference = _read_reference(settings, checkpoint, inputs, context, on_read)
-    _Kept.key, _Kept.reference = key, reference
-    return reference
-
-
 def report_scored(reference: Reference, context: StageContext, step: int | None = None) -> None:
     """Say how many items of the probe were passed over because a task scores them, if any."""
     if reference.inputs.scored:
@@ -141,83 +87,31 @@ def report_scored(reference: Reference, context: StageContext, step: int | None 
         )
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """The items that tasks score, a tuple a task."""
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a comparison gave.
 
-    items: tuple[tuple[Example, ...], ...] = ()
-    key: tuple[tuple[str, int], ...] = ()
+    Attributes:
+        names: of the layers.
+        values: (layers, layers) CKA.
+        floor: (layers,) what chance alone gives the diagonal.
+        low: (layers,) lower end of the diagonal's interval.
+        high: (layers,) upper end.
+        n: samples, or sequences.
+        spread: (layers,) inter-quartile range over sequences; else empty.
+        opinions: (layers,) by the name of the measure.
+        kl: of next-token distributions; None when not asked for.
+    """
 
-    @classmethod
-    def of(cls, context: StageContext) -> _Scored:
-        """Those of all tasks of the recipe."""
-        pairs = [(task, context.datasets(task.dataset)) for task in context.tasks.values()]
-        items = tuple(scored_examples(task, dataset) for task, dataset in pairs)
-        facts = zip((dataset.fingerprint for _, dataset in pairs), map(len, items), strict=True)
-        return cls(items, tuple(sorted(facts)))
-
-    def prompts(self) -> frozenset[Prompt]:
-        """Their messages."""
-        return frozenset(example.messages for items in self.items for example in items)
-
-
-def forget_reference() -> None:
-    """Free what is kept of the last reference."""
-    _Kept.key = _Kept.reference = None
-
-
-def _read_reference(
-    settings: CkaSettings,
-    checkpoint: Checkpoint,
-    inputs: Inputs,
-    context: StageContext,
-    on_read: OnRead,
-) -> Reference:
-    model = load_model(checkpoint, context.compute)
-    if inputs.pooled:
-        own = _pooled_grams(model, inputs, settings, context, on_read)
-        return Reference(inputs, own.names, own, ())
-    _see_that_it_fits(model, inputs, settings)
-    sequences: list[Layers] = []
-    for batch, states in read(model, inputs, context.check_stop):
-        sequences.extend(_per_item(states))
-        on_read(len(batch))
-    return Reference(inputs, tuple(sequences[0]), None, tuple(sequences))
-
-
-def _see_that_it_fits(model: PreTrainedModel, inputs: Inputs, settings: CkaSettings) -> None:
-    config = model.config.get_text_config()
-    tokens = sum(map(len, inputs.sequences))
-    needed = tokens * config.hidden_size * (config.num_hidden_layers + 2) * 4
-    allowed = MEMORY_SHARE * psutil.virtual_memory().available
-    if needed > allowed:
-        fitting = math.floor(len(inputs.sequences) * allowed / needed)
-        raise UserError(
-            f"Per-sequence CKA of {len(inputs.sequences)} items of {settings.probe} would keep "
-            f"{needed / 2**30:.1f} GiB in memory; {allowed / 2**30:.1f} GiB are at hand.",
-            f"Set samples to about {fitting} or fewer, or mode to per_sample.",
-        )
-
-
-def _pooled_grams(
-    model: PreTrainedModel,
-    inputs: Inputs,
-    settings: CkaSettings,
-    context: StageContext,
-    on_read: OnRead,
-) -> Grams:
-    collected: dict[str, list[torch.Tensor]] = {}
-    for batch, states in read(model, inputs, context.check_stop):
-        for name, vectors in states.items():
-            collected.setdefault(name, []).extend(vectors)
-        on_read(len(batch))
-    features = {name: torch.stack(vectors).numpy() for name, vectors in collected.items()}
-    return grams(features, variant=settings.variant, preprocessing=settings.preprocessing)
-
-
-def _per_item(states: States) -> Iterator[Layers]:
-    for rows in zip(*states.values(), strict=True):
-        yield {name: row.numpy() for name, row in zip(states, rows, strict=True)}
+    names: tuple[str, ...]
+    values: Floats
+    floor: Floats
+    low: Floats
+    high: Floats
+    n: int
+    spread: Floats = field(default_factory=lambda: np.empty(0))
+    opinions: dict[str, Floats] = field(default_factory=dict)
+    kl: float | None = None
 
 
 def measure(
@@ -241,21 +135,13 @@ def measure(
         step: of the training, if in one.
         on_read: told the number of items of each batch read.
     """
-    if reference.grams is not None:
-        own = _pooled_grams(model, reference.inputs, settings, context, on_read)
-        names = own.names
-        values, floor = similarity(own, reference.grams), null_floor(own, reference.grams)
-        spread: tuple[float, ...] = ()
-        n = own.n
+    if reference.prepared is not None:
+        found = _compare_samples(model, reference, settings, context, on_read)
     else:
         compared = _compare_sequences(model, reference, settings, context, on_read)
         _report_left_out(compared, context, step)
-        names = compared.names
-        summed = over_sequences(compared.values)
-        values, floor = summed.mean, over_sequences(compared.floors).mean
-        spread = tuple(np.diagonal(summed.iqr).tolist())
-        n = summed.n
-    shown = np.diagonal(values) if settings.layout == "diagonal" else values.ravel()
+        found = compared.summed(settings)
+    shown = np.diagonal(found.values) if settings.layout == "diagonal" else found.values.ravel()
     context.emit(
         CkaMeasured(
             stage=context.stage,
@@ -268,26 +154,97 @@ def measure(
             preprocessing=settings.preprocessing,
             variant=settings.variant,
             layout=settings.layout,
-            rows=names,
+            rows=found.names,
             cols=reference.names,
-            values=tuple(shown.tolist()),
-            null_floor=tuple(np.diagonal(floor).tolist()),
-            spread=spread,
-            n=n,
+            values=_plain(shown),
+            null_floor=_plain(found.floor),
+            spread=_plain(found.spread),
+            low=_plain(found.low),
+            high=_plain(found.high),
+            opinions={name: _plain(values) for name, values in found.opinions.items()},
+            probe_kl=found.kl,
+            n=found.n,
         )
+    )
+
+
+def _plain(values: Floats) -> tuple[float, ...]:
+    return tuple(values.tolist())
+
+
+def _compare_samples(
+    model: PreTrainedModel,
+    reference: Reference,
+    settings: CkaSettings,
+    context: StageContext,
+    on_read: OnRead,
+) -> _Found:
+    assert reference.prepared is not None  # per sample
+    features, ahead = read_pooled(model, reference.inputs, context.check_stop, on_read)
+    seconded: dict[str, Floats] = {}
+    kl = None
+    if reference.features is not None and reference.head is not None:
+        assert ahead is not None
+        assert reference.ahead is not None
+        seconded = opinions(features, reference.features, preprocessing=settings.preprocessing)
+        functional = NextTokenKl(reference.head, model)
+        functional.add(reference.ahead, ahead)
+        kl = functional.mean
+    own = prepare(features, variant=settings.variant, preprocessing=settings.preprocessing)
+    sure = interval(own, reference.prepared)
+    return _Found(
+        own.names,
+        similarity(own, reference.prepared),
+        np.diagonal(null_floor(own, reference.prepared)),
+        sure.low,
+        sure.high,
+        own.n,
+        opinions=seconded,
+        kl=kl,
     )
 
 
 @dataclass
 class _Compared:
-    """CKA (layers, layers) and null floor of each sequence, and what was left out."""
+    """CKA (layers, layers), null floor and second opinions of each sequence, and what was left out."""
 
-    names: tuple[str, ...]
-    values: list[NDArray[np.float64]]
-    floors: list[NDArray[np.float64]]
+    short: int
+    names: tuple[str, ...] = ()
+    values: list[Floats] = field(default_factory=list)
+    floors: list[Floats] = field(default_factory=list)
+    opinions: dict[str, list[Floats]] = field(default_factory=dict)
+    kl: float | None = None
     tokens: int = 0
     sinks: int = 0
-    short: int = 0
+
+    def compare(self, own: Layers, other: Layers, settings: CkaSettings) -> None:
+        """Add a sequence, given by the layers of both networks at its kept tokens."""
+        a, b = (
+            grams(it, variant=settings.variant, preprocessing=settings.preprocessing)
+            for it in (own, other)
+        )
+        self.values.append(similarity(a, b))
+        self.floors.append(null_floor(a, b))
+        if settings.second_opinions:
+            found = opinions(own, other, preprocessing=settings.preprocessing)
+            for name, values in found.items():
+                self.opinions.setdefault(name, []).append(values)
+
+    def summed(self, settings: CkaSettings) -> _Found:
+        """Means over sequences."""
+        summed = over_sequences(self.values)
+        sure = mean_interval([np.diagonal(it) for it in self.values], settings.variant)
+        return _Found(
+            self.names,
+            summed.mean,
+            np.diagonal(over_sequences(self.floors).mean),
+            sure.low,
+            sure.high,
+            summed.n,
+            np.diagonal(summed.iqr),
+            {name: over_sequences(values).mean for name, values in self.opinions.items()},
+            self.kl,
+        )
 
 
 def _compare_sequences(
@@ -297,12 +254,12 @@ def _compare_sequences(
     context: StageContext,
     on_read: OnRead,
 ) -> _Compared:
-    result = _Compared((), [], [], short=reference.inputs.dropped)
-    for batch, states in read(model, reference.inputs, context.check_stop):
+    result = _Compared(short=reference.inputs.dropped)
+    functional = None if reference.head is None else NextTokenKl(reference.head, model)
+    for batch, states, _ in read(model, reference.inputs, context.check_stop):
         result.names = tuple(states)
-        for other, own in zip(
-            (reference.sequences[index] for index in batch), _per_item(states), strict=True
-        ):
+        others = (reference.sequences[index] for index in batch)
+        for other, own in zip(others, per_item(states), strict=True):
             length = len(next(iter(own.values())))
             kept = np.ones(length, dtype=np.bool_)
             if settings.drop_sinks:
@@ -312,23 +269,22 @@ def _compare_sequences(
             if kept.sum() < SMALLEST_SEQUENCE:
                 result.short += 1
                 continue
-            a, b = (
-                grams(
-                    {name: layer[kept] for name, layer in layers.items()},
-                    variant=settings.variant,
-                    preprocessing=settings.preprocessing,
-                )
-                for layers in (own, other)
-            )
-            result.values.append(similarity(a, b))
-            result.floors.append(null_floor(a, b))
+            result.compare(_at(own, kept), _at(other, kept), settings)
+            if functional is not None:
+                kept[-1] = False
+                functional.add(*(torch.from_numpy(it[FINAL_NORM][kept]) for it in (other, own)))
         on_read(len(batch))
     if not result.values:
         raise UserError(
             f"No sequence of {settings.probe} has {SMALLEST_SEQUENCE} tokens left to compare.",
             "Choose a dataset with longer items, or set drop_sinks to false.",
         )
+    result.kl = None if functional is None else functional.mean
     return result
+
+
+def _at(layers: Layers, kept: NDArray[np.bool_]) -> Layers:
+    return {name: layer[kept] for name, layer in layers.items()}
 
 
 def _report_left_out(compared: _Compared, context: StageContext, step: int | None) -> None:

@@ -11,10 +11,11 @@ import torch
 from core.events import GuardWarning
 from core.lm.mode import evaluating
 from core.recipe.spec import LiveCka, Measure, Recipe
-from core.stages.cka import measure, reference_of, report_scored
+from core.stages.cka import measure, report_scored
 from core.stages.context import StageContext
 from core.stages.evaluate import score_task
 from core.stages.probe_budget import ProbeBudget
+from core.stages.reference import reference_of
 from core.stages.training_state import RandomState
 
 if TYPE_CHECKING:

@@ -19,6 +19,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.analysis.cka import SMALLEST_N, SMALLEST_SEQUENCE
@@ -26,7 +29,7 @@ from core.data.chat import answer_ids, prompt_ids
 from core.data.example import Dataset, Example, Message
 from core.errors import UserError
 from core.evaluation import multiple_choice, tooluse
-from core.lm.activations import capture, layer_names
+from core.lm.activations import FINAL_NORM, capture, layer_names
 from core.recipe.stage_specs import CkaSettings
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Inputs:
         pooled: whether the states of a span are averaged to one vector.
         dropped: items left out because they are too short.
         scored: items passed over because a task of the recipe scores them.
+        asked: of each item the last token of its prompt, where next-token distributions are compared; else
+            empty.
     """
 
     sequences: tuple[tuple[int, ...], ...]
@@ -53,6 +58,7 @@ class Inputs:
     pooled: bool
     dropped: int = 0
     scored: int = 0
+    asked: tuple[int, ...] = ()
 
     def batches(self) -> Iterator[range]:
         """Consecutive items that go through the network together."""
@@ -99,13 +105,13 @@ def inputs_of(
         UserError: too few items, or an item without the answer that is to be read.
     """
     per_sequence = settings.mode == "per_sequence"
-    items: list[tuple[tuple[int, ...], tuple[int, int]]] = []
+    items: list[tuple[tuple[int, ...], tuple[int, int], int]] = []
     dropped = 0
     examples, passed = _not_scored(settings, dataset, scored)
     for example in examples:
         prompt = prompt_ids(tokenizer, example.messages)
         if not per_sequence and settings.token == "last_prompt":
-            items.append((tuple(prompt), (len(prompt) - 1, len(prompt))))
+            items.append((tuple(prompt), (len(prompt) - 1, len(prompt)), len(prompt) - 1))
             continue
         truth = ground_truth(example)
         if not truth:
@@ -123,7 +129,7 @@ def inputs_of(
         if per_sequence and len(whole) < SMALLEST_SEQUENCE:
             dropped += 1
         else:
-            items.append((whole, span))
+            items.append((whole, span, len(prompt) - 1))
     needed = 1 if per_sequence else SMALLEST_N
     if len(items) < needed:
         raise UserError(
@@ -132,11 +138,14 @@ def inputs_of(
         )
     items.sort(key=lambda item: len(item[0]))
     return Inputs(
-        sequences=tuple(sequence for sequence, _ in items),
-        spans=tuple(span for _, span in items),
+        sequences=tuple(sequence for sequence, _, _ in items),
+        spans=tuple(span for _, span, _ in items),
         pooled=not per_sequence,
         dropped=dropped,
         scored=passed,
+        asked=tuple(asked for _, _, asked in items)
+        if settings.second_opinions and not per_sequence
+        else (),
     )
 
 
@@ -165,12 +174,18 @@ def _not_scored(
 States = dict[str, list[Tensor]]
 """Layer name -> one float32 CPU tensor an item: (d,) pooled, or (T, d)."""
 
+Layers = dict[str, NDArray[np.float32]]
+"""Layer name -> (n, d) of the pooled items, or (T, d) of one sequence."""
+
+_ASKED = "asked"
+
 
 def read(
     model: PreTrainedModel, inputs: Inputs, check: Callable[[], None] = lambda: None
-) -> Iterator[tuple[range, States]]:
+) -> Iterator[tuple[range, States, list[Tensor]]]:
     """The kept states of every layer, batch by batch with the numbers of its items.
 
+    The last are what enters the head at `inputs.asked`: (d,) an item, or nothing.
     `check` is called before each batch and may raise StopRequested.
     """
     layers = layer_names(model)
@@ -182,5 +197,39 @@ def read(
             kept = states[start:stop].float()
             return kept.mean(0) if inputs.pooled else kept
 
+        def ask(index: int, states: Tensor, first: int = first) -> Tensor:
+            return states[inputs.asked[first + index]]
+
         sequences: list[Sequence[int]] = [inputs.sequences[index] for index in batch]
-        yield batch, capture(model, [sequences], layers, select, check)
+        also = {_ASKED: (FINAL_NORM, ask)} if inputs.asked else {}
+        states = capture(model, [sequences], layers, select, check, also)
+        asked = states.pop(_ASKED, [])
+        yield batch, states, asked
+
+
+def read_pooled(
+    model: PreTrainedModel,
+    inputs: Inputs,
+    check: Callable[[], None] = lambda: None,
+    on_read: Callable[[int], None] = lambda count: None,
+) -> tuple[Layers, Tensor | None]:
+    """All pooled states at once, and what enters the head at `inputs.asked` (n, d), or None.
+
+    `on_read` is told the number of items of each batch.
+    """
+    collected: States = {}
+    ahead: list[Tensor] = []
+    for batch, states, asked in read(model, inputs, check):
+        for name, vectors in states.items():
+            collected.setdefault(name, []).extend(vectors)
+        ahead += asked
+        on_read(len(batch))
+    # popped: a layer exists twice only while it is laid together
+    layers = {name: torch.stack(collected.pop(name)).numpy() for name in list(collected)}
+    return layers, torch.stack(ahead) if ahead else None
+
+
+def per_item(states: States) -> Iterator[Layers]:
+    """The layers of one sequence after the other."""
+    for rows in zip(*states.values(), strict=True):
+        yield {name: row.numpy() for name, row in zip(states, rows, strict=True)}

@@ -46,6 +46,25 @@ def test_that_the_last_blocks_own_output_is_what_the_norm_reads(model) -> None:
         assert not torch.allclose(raw, normed)
 
 
+def test_that_the_last_hidden_state_of_transformers_is_the_final_norm_and_not_the_last_block(
+    model,
+) -> None:
+    found = capture(model, [[item] for item in ITEMS], ("block_1", "final_norm"), whole)
+    for index, item in enumerate(ITEMS):
+        with torch.no_grad():
+            last = model(torch.tensor([item]), output_hidden_states=True).hidden_states[-1][0]
+        torch.testing.assert_close(found["final_norm"][index], last, rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(found["block_1"][index], last, atol=0.1)
+
+
+def test_that_a_layer_can_be_kept_in_two_ways_at_once(model) -> None:
+    second = {"second": ("final_norm", lambda index, states: states[1])}
+    found = capture(model, [ITEMS], ("final_norm",), whole, also=second)
+    assert set(found) == {"final_norm", "second"}
+    for all_of_it, one in zip(found["final_norm"], found["second"], strict=True):
+        assert torch.equal(all_of_it[1], one)
+
+
 def test_that_an_item_does_not_depend_on_its_batch(model) -> None:
     together = capture(model, [ITEMS], ("block_1",), whole)["block_1"]
     alone = capture(model, [[item] for item in ITEMS], ("block_1",), whole)["block_1"]

@@ -20,7 +20,7 @@ from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
 from core.recipe.stage_specs import CkaSpec, EvaluateSpec
 from core.recipe.training_specs import SdftSpec
-from core.stages import cka, evaluate, sdft
+from core.stages import cka, evaluate, reference, sdft
 from core.stages import live as module
 from core.stages.live import Live, live
 from core.stages.training_state import RandomState
@@ -50,9 +50,9 @@ SPEC = SdftSpec(
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    cka.forget_reference()
+    reference.forget_reference()
     yield
-    cka.forget_reference()
+    reference.forget_reference()
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_that_live_cka_keeps_within_its_budget_and_reading_the_reference_is_told
         passes(3.0)
 
     def reference_of(*args: Any) -> Any:
-        if cka._Kept.reference is None:
+        if reference._Kept.reference is None:
             passes(500.0)
         return real_reference(*args)
 
