@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.viewmodels import demonstration, estimate_words, words
 from app.viewmodels.curves import Curve, Curves
 from app.viewmodels.guard_words import guard, guard_now
+from app.viewmodels.similarity import told
 from app.viewmodels.types import GuardRow, LogLine, Mark
 from core.events import (
     CheckpointSaved,
@@ -89,7 +90,8 @@ def line_of(logged: LoggedEvent) -> tuple[str, str] | None:
                 f"{words.SCORER.get(it.scorer, it.scorer)})."
             )
         case CkaMeasured(step=None) as it:
-            return "info", f"{it.subject}: CKA against {it.reference} measured on {it.n} items."
+            what = f"{it.subject}: CKA against {it.reference} measured on {it.n} items"
+            return "info", f"{what}: {told(it)}." if told(it) else f"{what}."
         case Metrics() as it if demonstration.line(it.values):
             return "info", f"{it.stage}: {demonstration.line(it.values)}"
         case GuardWarning() as it:

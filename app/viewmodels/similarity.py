@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from app.viewmodels import words
 from app.viewmodels.curves import Curve
 from app.viewmodels.types import Floats, Heatmap, LabelledHeatmap, Profile
+from core.analysis.cka import adjusted
 from core.events import CkaMeasured
+
+INTERVAL = "95 % interval"
+SPREAD = "middle half of the sequences"
+"""What the band around a profile is; runs of earlier versions have no interval."""
 
 
 class Similarity:
@@ -60,7 +65,7 @@ class Similarity:
                 f"{subject} against {it.reference}",
                 subject,
                 roles.get(subject, ""),
-                _heatmap(it.rows, it.cols, _matrix(it), _caption(it)),
+                _heatmap(it.rows, it.cols, _matrix(it), _noted(it)),
             )
             for subject, it in self._final.items()
             if it.layout == "map"
@@ -100,7 +105,7 @@ class _Live:
             self.rows,
             tuple(f"{step:.0f}" for step in steps),
             self._columns.matrix().T,
-            f"{self.newest.subject} against {self.newest.reference} · {_caption(self.newest)}",
+            f"{self.newest.subject} against {self.newest.reference} · {_noted(self.newest)}",
             col_axis="step",
             positions=steps,
         )
@@ -140,19 +145,69 @@ def _diagonal(measured: CkaMeasured) -> Floats:
 
 def _profile(measured: CkaMeasured, role: str, run: str) -> Profile:
     values = _diagonal(measured)
-    half = _aligned(measured.spread, len(values), 0.0) / 2
+    low, high, band = _band(measured, values)
     return Profile(
         measured.subject,
         measured.subject,
         role,
         tuple(words.layer(row) for row in measured.rows[: len(values)]),
         values,
-        values - half,
-        values + half,
+        low,
+        high,
         _aligned(measured.null_floor, len(values), np.nan),
-        f"against {measured.reference} · {_caption(measured)}",
+        " · ".join(filter(None, (f"against {measured.reference}", _caption(measured), band))),
         run,
     )
+
+
+def _band(measured: CkaMeasured, values: Floats) -> tuple[Floats, Floats, str]:
+    """The band around the values and what it is: an interval, else the spread over sequences, else none."""
+    if len(measured.low) == len(measured.high) == len(values):
+        low, high = (np.asarray(ends, np.float64) for ends in (measured.low, measured.high))
+        known = np.isfinite(low) & np.isfinite(high)
+        return np.where(known, low, values), np.where(known, high, values), INTERVAL
+    half = _aligned(measured.spread, len(values), 0.0) / 2
+    return values - half, values + half, SPREAD if half.any() else ""
+
+
+def told(measured: CkaMeasured) -> str:
+    """A measurement in a sentence or two: its last layer with interval, and what other measures say of it."""
+    values = _diagonal(measured)
+    if not len(values) or not np.isfinite(values[-1]):
+        return ""
+    low, high, band = _band(measured, values)
+    facts = []
+    if band == INTERVAL and high[-1] > low[-1]:
+        facts.append(f"{INTERVAL} {_number(low[-1])} to {_number(high[-1])}")
+    floor = _aligned(measured.null_floor, len(values), 0.0)
+    if floor[-1] > 0:
+        facts.append(f"{_number(adjusted(values, floor)[-1])} above chance")
+    layer = words.plain(measured.rows[len(values) - 1]).lower()
+    text = f"{layer} {_number(values[-1])}" + (f" ({', '.join(facts)})" if facts else "")
+    others = [
+        f"{words.OPINION.get(name, words.plain(name))} {_number(found[-1])}"
+        for name, found in measured.opinions.items()
+        if found
+    ]
+    if others:
+        text += f"; {', '.join(others)}"
+    if measured.probe_kl is not None:
+        text += f"; {_kl(measured)}"
+    return text
+
+
+def _number(value: float) -> str:
+    return words.NONE if not np.isfinite(value) else f"{value:.4f}".replace("-", words.MINUS)
+
+
+def _kl(measured: CkaMeasured) -> str:
+    assert measured.probe_kl is not None
+    return f"next-token KL {words.number(measured.probe_kl)} nats"
+
+
+def _noted(measured: CkaMeasured) -> str:
+    """How a map was measured, and the functional measure beside it."""
+    return _caption(measured) + (f" · {_kl(measured)}" if measured.probe_kl is not None else "")
 
 
 def _aligned(values: tuple[float, ...], length: int, absent: float) -> Floats:

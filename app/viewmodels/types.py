@@ -129,7 +129,8 @@ class LabelledHeatmap:
 class Profile:
     """CKA per layer of one checkpoint against the reference; `floor` is the permutation expectation.
 
-    `y`, `low`, `high`, `floor` are aligned with `layers`; `low` and `high` equal `y` without a spread.
+    `y`, `low`, `high`, `floor` are aligned with `layers`; `low` and `high` bound the band that `caption` names,
+    and equal `y` without one.
     """
 
     subject: str

@@ -71,6 +71,11 @@ PREPROCESSING = {
     "row_normalise": "vectors of length one, centred",
     "paper_5_4": "standardised (paper 5.4)",
 }
+OPINION = {
+    "procrustes": "Procrustes",
+    "mutual_knn": "mutual nearest neighbours",
+    "rsa": "RSA",
+}
 
 # key: (title, unit); the order is the order in which people look at them
 _METRICS = {

@@ -19,8 +19,8 @@ from core.lm.load import load_model, load_tokenizer
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
 from core.recipe.stage_specs import CkaSpec, EvaluateSpec
-from core.recipe.training_specs import SdftSpec
-from core.stages import cka, evaluate, reference, sdft
+from core.recipe.training_specs import SdftSpec, SftSpec
+from core.stages import cka, evaluate, reference, sdft, sft
 from core.stages import live as module
 from core.stages.live import Live, live
 from core.stages.training_state import RandomState
@@ -46,6 +46,9 @@ SPEC = SdftSpec(
     save_steps=0,
     logging_completions=1,
 )
+
+CLOCK = ("_seconds", "_per_second")
+"""Endings of the metrics that tell times."""
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,75 @@ def test_that_a_measured_training_ends_bitwise_like_an_unmeasured_one(stand: Sta
     start = np.diagonal(np.array(compared[0].values).reshape(4, 4))
     np.testing.assert_allclose(start, 1.0, atol=1e-6)  # nothing trained yet
     assert compared[1].values != compared[0].values
+
+
+LOOKS = {
+    "per_sample": LiveCka(
+        probe="tooluse", samples=5, every_steps=1, max_share=1, second_opinions=True
+    ),
+    "per_sequence": LiveCka(
+        probe="tooluse",
+        samples=4,
+        every_steps=1,
+        max_share=1,
+        mode="per_sequence",
+        second_opinions=True,
+    ),
+}
+TRAININGS: dict[str, SdftSpec | SftSpec] = {
+    "sdft, LoRA": SPEC,
+    "sdft, LoRA, EMA teacher": SPEC.model_copy(update={"teacher": "ema"}),
+    "sdft, all weights, EMA teacher": SPEC.model_copy(
+        update={"teacher": "ema", "method": "full", "learning_rate": 1e-3}
+    ),
+    "sft, LoRA": SftSpec(
+        id="back",
+        dataset="tooluse",
+        max_steps=4,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=1,
+        max_completion_length=64,
+        lora_r=4,
+        lora_alpha=8,
+        learning_rate=1e-2,
+        save_steps=0,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("training", TRAININGS)
+def test_that_a_look_at_every_step_changes_no_number_of_the_training(
+    stand: Stand, training: str
+) -> None:
+    spec = TRAININGS[training]
+    run: Any = sdft.run if isinstance(spec, SdftSpec) else sft.run
+    files, numbers = [], []
+    for name in ("alone", *LOOKS):
+        stand.events.clear()
+        context = stand.context(name)
+        if name in LOOKS:
+            settings = Measure(tasks=["mmlu"], every_steps=1, live_items=2, cka=LOOKS[name])
+            context = replace(context, measure=Live(context, settings))
+        made = run(spec, stand.checkpoints["base"], context)
+        (file,) = made.path.glob("*.safetensors")
+        files.append(file.read_bytes())
+        numbers.append(
+            [
+                {key: it for key, it in event.values.items() if not key.endswith(CLOCK)}
+                for event in stand.of(Metrics)
+            ]
+        )
+        looks = stand.of(CkaMeasured)
+        assert [event.step for event in looks] == ([0, 1, 2, 3, 4] if name in LOOKS else [])
+        assert all(event.opinions and event.probe_kl is not None for event in looks)
+        if looks:
+            assert looks[0].probe_kl == pytest.approx(0, abs=1e-6)
+            assert looks[-1].probe_kl > 1e-4
+    assert files[0] == files[1] == files[2]
+    assert numbers[0] == numbers[1] == numbers[2]
+    assert len(numbers[0]) == 4
+    assert {"loss", "grad_norm"} <= set(numbers[0][0])
 
 
 def test_that_mode_gradients_and_random_states_are_as_before(
