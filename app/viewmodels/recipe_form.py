@@ -21,7 +21,7 @@ from core.recipe.messages import Problem
 from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.recipe.spec import LiveCka, Measure, Recipe
 from core.recipe.stage_specs import STAGE_SPECS
-from core.recipe.training_specs import TrainSpecBase
+from core.recipe.training_base import TrainSpecBase
 
 DATASETS, MEASURE = "datasets", "measure"
 _MODEL = ("name", "hub", "folder", "gguf")

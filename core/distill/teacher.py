@@ -8,19 +8,21 @@ itself, `ema` its running average. Anything else is opened on its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 from core.distill.batch import Batch, predicting
 from core.distill.head import Head, check_head, head_of, hidden_states
 from core.distill.shadow import Shadow
 from core.distill.taught import TaughtStates
 from core.lm.adapter import as_parent
+from core.lm.blocks import block_count, watching
 from core.lm.checkpoint import Checkpoint
 from core.lm.device import Compute
 from core.lm.load import load_model
@@ -68,6 +70,17 @@ class Teacher:
         with self.at_work() as model, torch.inference_mode():
             states = predicting(hidden_states(model, batch.input_ids, batch.attention_mask), batch)
         return TaughtStates(states.flatten(0, 1), self.head)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks its network has."""
+        return block_count(self._model)
+
+    def block_states(self, batch: Batch, blocks: Sequence[int]) -> list[Tensor]:
+        """Of each named block the outputs (B, C, H) that precede the completion's tokens; as `taught` computes."""
+        with self.at_work() as model, torch.no_grad(), watching(model, blocks) as seen:
+            hidden_states(model, batch.input_ids, batch.attention_mask)
+        return [predicting(seen[it], batch) for it in blocks]
 
     @contextmanager
     def at_work(self) -> Iterator[PreTrainedModel | PeftModel]:

@@ -8,6 +8,8 @@ The table (methods.md A3), as far as a recipe alone can tell:
 * live and ema are the student's own network, with its own or with averaged trainable weights: the shapes agree
   by construction, and packed weights are never averaged, because they are never trained.
 * What follows the student cannot be computed ahead of it.
+* CKA compares the student with one network that is not itself: not with live, and not with several that
+  score the same tokens. In the loss it needs the teacher's network beside the student at every step.
 
 Whether tokenizers agree needs the files: `core.stages.teachers` says that before the training.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from core.recipe.field import LIVE
 from core.recipe.messages import Problem
 from core.recipe.stage_specs import StageSpec
 from core.recipe.training_specs import DistillSpecBase, SdftSpec, TrainSpec
@@ -31,6 +34,7 @@ def check_distillation(path: str, spec: StageSpec) -> Iterator[Problem]:
         yield from _teachers(path, spec)
         yield from _rollouts(path, spec)
         yield from _cache(path, spec)
+        yield from _geometry(path, spec)
 
 
 def _held_out(path: str, spec: TrainSpec) -> Iterator[Problem]:
@@ -128,4 +132,37 @@ def _cache(path: str, spec: SdftSpec) -> Iterator[Problem]:
             f"{spec.teacher_cache_steps} steps are no multiple of the {spec.num_iterations} that learn from the "
             "same completions.",
             "Choose a multiple of num_iterations.",
+        )
+
+
+def _geometry(path: str, spec: SdftSpec) -> Iterator[Problem]:
+    """Where CKA is to be learned, or to be looked at."""
+    in_loss, looked_at = spec.cka_loss != "off", spec.looks_at_cka
+    for wanted, name, off in (
+        (in_loss, "cka_loss", "off"),
+        (looked_at, "early_stopping_criterion", "loss"),
+    ):
+        if wanted and LIVE in spec.teachers:
+            yield Problem(
+                f"{path}.{name}",
+                "The teacher live is the student itself, and CKA with oneself is always 1.",
+                f"Choose another teacher, or set {name} to {off}.",
+            )
+    if in_loss and len(spec.teachers) > 1 and spec.teacher_pool != "routed":
+        yield Problem(
+            f"{path}.cka_loss",
+            "Several teachers score the same tokens, and CKA compares the student with one network.",
+            "Name one teacher, set teacher_pool to routed, or cka_loss to off.",
+        )
+    if looked_at and len(spec.teachers) > 1:
+        yield Problem(
+            f"{path}.early_stopping_criterion",
+            "There are several teachers, and CKA compares the student with one network.",
+            "Name one teacher, or set early_stopping_criterion to loss.",
+        )
+    if in_loss and spec.teacher_cache_steps:
+        yield Problem(
+            f"{path}.cka_loss",
+            "The teacher is freed while the student trains, and CKA compares the two at every step.",
+            "Set teacher_cache_steps to 0, or cka_loss to off.",
         )

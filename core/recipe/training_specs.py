@@ -1,7 +1,6 @@
-"""The specs of the stages that train: what all of them set, and what distillation adds.
+"""The specs of the stages that train, beyond what all of them set: demonstrations, teachers, distances, geometry.
 
-Field names follow TRL's `SDFTConfig` and `GKDConfig`, transformers' `TrainingArguments` and PEFT's `LoraConfig`
-where one exists.
+Field names follow TRL's `SDFTConfig` and `GKDConfig` where one exists.
 """
 
 from __future__ import annotations
@@ -11,126 +10,9 @@ from typing import Literal
 from pydantic import field_validator
 
 from core.events import Role
-from core.recipe.field import BASE, EMA, LIVE, StageId, StageSpecBase, about
+from core.recipe.field import BASE, EMA, LIVE, StageId, about
 from core.recipe.template import TEACHER_TEMPLATE, problem_of
-
-
-class TrainSpecBase(StageSpecBase):
-    """What every training has: data, length, optimizer, adapter, held-out items, saving."""
-
-    dataset: str | list[str] = about("Dataset or datasets to train on, mixed and shuffled.")
-    max_steps: int | None = about(
-        "Optimizer steps; empty trains for the epochs below.",
-        default=None,
-        ge=1,
-        le=1000000,
-        unit="steps",
-    )
-    num_train_epochs: float = about(
-        "Passes over the data when no step count is given.",
-        default=1.0,
-        gt=0,
-        le=100,
-        unit="epochs",
-        paper="not stated",
-    )
-    per_device_train_batch_size: int = about(
-        "Prompts in one micro-batch.", default=4, ge=1, le=1024, unit="prompts"
-    )
-    gradient_accumulation_steps: int = about(
-        "Micro-batches per optimizer step.", default=8, ge=1, le=1024, paper="not stated"
-    )
-    learning_rate: float = about(
-        "Peak learning rate of AdamW.", default=1e-4, gt=0, le=1, paper="not stated"
-    )
-    warmup_ratio: float = about(
-        "Share of the steps in which the rate rises; it then falls by a cosine.",
-        default=0.1,
-        ge=0,
-        lt=1,
-        advanced=True,
-    )
-    weight_decay: float = about("Decoupled weight decay.", default=0.0, ge=0, le=1, advanced=True)
-    max_grad_norm: float = about(
-        "Gradients are clipped to this norm.", default=1.0, gt=0, le=1000, advanced=True
-    )
-    max_prompt_length: int = about(
-        "Longer prompts are left out and counted, never cut.",
-        default=4096,
-        ge=8,
-        le=131072,
-        unit="tokens",
-        advanced=True,
-    )
-    max_completion_length: int = about(
-        "Longest answer.", default=1024, ge=1, le=131072, unit="tokens", paper="not stated"
-    )
-    method: Literal["lora", "full"] = about(
-        "Train a LoRA adapter or all weights.", default="lora", paper="not stated"
-    )
-    lora_r: int = about("Rank of the adapter.", default=64, ge=1, le=1024, advanced=True)
-    lora_alpha: int = about(
-        "Scale of the adapter; its update is multiplied by alpha / r.",
-        default=128,
-        ge=1,
-        le=4096,
-        advanced=True,
-    )
-    seed: int | None = about(
-        "Seed of this stage; by default the recipe's.",
-        default=None,
-        ge=0,
-        le=2**31 - 1,
-        advanced=True,
-    )
-    gradient_checkpointing: bool = about(
-        "Recompute activations in the backward pass: less memory, slower.",
-        default=False,
-        advanced=True,
-    )
-    save_steps: int = about(
-        "Steps between saved training states; 0 saves only at the end.",
-        default=50,
-        ge=0,
-        le=1000000,
-        unit="steps",
-        advanced=True,
-    )
-
-    held_out_items: int = about(
-        "Items kept out of the training, to measure on; at most a tenth of all.",
-        default=32,
-        ge=0,
-        le=4096,
-        unit="items",
-    )
-    eval_steps: int = about(
-        "Steps between measurements of the loss on the held-out items; 0: none.",
-        default=0,
-        ge=0,
-        le=1000000,
-        unit="steps",
-    )
-    load_best_model_at_end: bool = about(
-        "Where the held-out loss is measured, keep the weights at which it was lowest.",
-        default=True,
-        advanced=True,
-    )
-    early_stopping_patience: int | None = about(
-        "Stop after so many measurements in a row without a lower held-out loss; empty: never.",
-        default=None,
-        ge=1,
-        le=1000,
-        advanced=True,
-    )
-    early_stopping_threshold: float = about(
-        "How much lower it has to be to count.", default=0.0, ge=0, le=100, advanced=True
-    )
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Names of the training datasets."""
-        return (self.dataset,) if isinstance(self.dataset, str) else tuple(self.dataset)
+from core.recipe.training_base import TrainSpecBase
 
 
 class SftSpec(TrainSpecBase):
@@ -359,9 +241,58 @@ class SdftSpec(DistillSpecBase):
         le=1000,
         advanced=True,
     )
+    cka_loss: Literal["off", "attract", "repel", "only"] = about(
+        "Geometry as part of the loss. Attract: the divergence, and 1 - CKA of student and teacher at the "
+        "completion's tokens, both without the demonstration. Repel: the divergence, and CKA itself, which "
+        "drives them apart. Only: 1 - CKA alone. Costs a further forward pass of each.",
+        default="off",
+        paper="named as an open question",
+        advanced=True,
+    )
+    cka_weight: float = about(
+        "Weight of the CKA term beside the divergence; balanced, the ratio of their gradients' norms.",
+        default=0.1,
+        gt=0,
+        le=1000,
+        advanced=True,
+    )
+    cka_balance: bool = about(
+        "Scale the CKA term so that its gradient's norm is the weight times the divergence's, measured every "
+        "ten steps and smoothed.",
+        default=True,
+        advanced=True,
+    )
+    cka_layers: int | None = about(
+        "Blocks whose outputs are compared, evenly spaced, the last among them; none: all of them.",
+        default=4,
+        ge=1,
+        le=1000,
+        unit="blocks",
+        advanced=True,
+    )
+    cka_ramp_steps: int = about(
+        "Steps in which the CKA term's weight rises from zero.",
+        default=10,
+        ge=0,
+        le=1000000,
+        unit="steps",
+        advanced=True,
+    )
+    early_stopping_criterion: Literal["loss", "loss_and_cka"] = about(
+        "What has to stand still before the training stops early: the held-out loss, or also the CKA of "
+        "student and teacher on the held-out items. The weights kept are those of the lowest loss either way.",
+        default="loss",
+        paper="CKA as a proxy named as an open question",
+        advanced=True,
+    )
     role: Role = about(
         "Which part the checkpoint plays in comparisons.", default="recovered", advanced=True
     )
+
+    @property
+    def looks_at_cka(self) -> bool:
+        """Whether CKA is measured on the held-out items."""
+        return self.eval_steps > 0 and self.early_stopping_criterion == "loss_and_cka"
 
     @property
     def teachers(self) -> tuple[str, ...]:

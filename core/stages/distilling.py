@@ -21,6 +21,7 @@ from core.distill.divergence import Divergence, divergence, token_weights
 from core.distill.head import check_head, head_of, hidden_states
 from core.distill.measure import Measure
 from core.distill.taught import TaughtCache, TeacherTokens
+from core.lm.blocks import watching
 from core.recipe.training_specs import DistillSpecBase
 from core.stages.context import StageContext
 from core.stages.student import Student
@@ -85,6 +86,25 @@ class Taught(Protocol):
     ) -> TeacherTokens: ...
 
 
+class Addition(Protocol):
+    """Makes the loss of a micro-batch out of its divergence and the student's states."""
+
+    @property
+    def blocks(self) -> Sequence[int]:
+        """The blocks whose outputs it looks at."""
+        ...
+
+    def __call__(self, number: int, loss: Tensor, states: Sequence[Tensor]) -> Tensor:
+        """The loss to be differentiated.
+
+        Args:
+            number: of the micro-batch, in the order of `Distiller.groups`.
+            loss: its share of the divergence.
+            states: of each block (B, C, H), with graph, at the states that predict the completions' tokens.
+        """
+        ...
+
+
 class Distiller:
     """Scores completions and, where asked to, adds the gradients.
 
@@ -116,6 +136,7 @@ class Distiller:
         completions: Sequence[Completion],
         sequences: int,
         backward: Callable[[Tensor], None] | None,
+        addition: Addition | None = None,
     ) -> Scores:
         """Score all completions.
 
@@ -123,15 +144,18 @@ class Distiller:
             completions: to be scored.
             sequences: how many the mean is over; more than these when others score the rest.
             backward: takes the micro-batches' losses, which add up to the loss; None: no gradients.
+            addition: makes another loss of each micro-batch's; only with gradients.
         """
         scores = Scores(len(completions))
+        watched = () if addition is None else addition.blocks
         with torch.set_grad_enabled(backward is not None):
-            for route, group in self.groups(completions):
+            for number, (route, group) in enumerate(self.groups(completions)):
                 self._context.check_stop()
                 part = [completions[index] for index in group]
-                found, counted = self._one(route, part, sequences)
+                found, counted, states = self._one(route, part, sequences, watched)
                 if backward is not None:
-                    backward(found.loss)
+                    loss = found.loss
+                    backward(loss if addition is None else addition(number, loss, states))
                 scores.add(group, [len(it.ids) for it in part], counted, found)
         return scores
 
@@ -162,10 +186,24 @@ class Distiller:
         batch = self._collated([it.shown.teacher for it in part], part)
         return self._taught(route, batch, [it.shown for it in part]), batch
 
+    def on_students_prompt(self, part: Sequence[Completion]) -> tuple[Batch, Tensor]:
+        """A micro-batch as the student reads it, and which tokens are counted (B, C)."""
+        batch = self._collated([it.shown.student for it in part], part)
+        counted = batch.present.clone()
+        counted[:, : self._spec.num_loss_tokens_to_skip] = False
+        return batch, counted
+
     def _one(
-        self, route: int | None, part: Sequence[Completion], sequences: int
-    ) -> tuple[Divergence, Tensor]:
-        """The divergence over the B * C tokens of a micro-batch, and which are counted (B, C)."""
+        self,
+        route: int | None,
+        part: Sequence[Completion],
+        sequences: int,
+        watched: Sequence[int],
+    ) -> tuple[Divergence, Tensor, list[Tensor]]:
+        """The divergence over the B * C tokens of a micro-batch, which are counted (B, C), and states.
+
+        These are of each watched block the outputs (B, C, H) at the states that predict the tokens.
+        """
         spec = self._spec
         if all(it.kept is not None for it in part):
             taught: TeacherTokens | TaughtCache = joined(
@@ -173,12 +211,11 @@ class Distiller:
             )
         else:
             taught, _ = self.ask(route, part)
-        batch = self._collated([it.shown.student for it in part], part)
-        states = predicting(
-            hidden_states(self._student.model, batch.input_ids, batch.attention_mask), batch
-        )
-        counted = batch.present.clone()  # (B, C)
-        counted[:, : spec.num_loss_tokens_to_skip] = False
+        batch, counted = self.on_students_prompt(part)
+        with watching(self._student.model, watched) as seen:
+            states = predicting(
+                hidden_states(self._student.model, batch.input_ids, batch.attention_mask), batch
+            )
         found = divergence(
             states.flatten(0, 1),
             self._head,
@@ -191,7 +228,7 @@ class Distiller:
             sampled_log_prob=self._sampled(part, batch),
             is_clip=getattr(spec, "distillation_is_clip", None),
         )
-        return found, counted
+        return found, counted, [predicting(seen[it], batch) for it in watched]
 
     def _collated(self, prompts: Sequence[Sequence[int]], part: Sequence[Completion]) -> Batch:
         return collate(prompts, [it.ids for it in part], self._pad_id, self._student.model.device)

@@ -26,6 +26,7 @@ from core.distill.taught import TeacherTokens
 from core.events import CompletionSampled, Event, GuardWarning
 from core.lm.checkpoint import Checkpoint
 from core.recipe.training_specs import SdftSpec
+from core.stages.aligning import Aligned, Aligner
 from core.stages.context import StageContext
 from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations, thinks
 from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
@@ -101,6 +102,7 @@ class Found:
     Attributes:
         seconds: of sampling.
         kept: a completion to read, of the share that holds the step's first.
+        aligned: what the CKA term came to, where there is one.
     """
 
     scores: Scores
@@ -110,6 +112,7 @@ class Found:
     by_student: list[bool]
     seconds: float
     kept: CompletionSampled | None
+    aligned: Aligned | None
 
 
 class SelfDistillation:
@@ -134,6 +137,9 @@ class SelfDistillation:
             spec, student, self._taught, lambda shown: teachers.route(shown.dataset), context
         )
         self._rollouts = Rollouts(spec, student, teachers, self.distiller, context)
+        self._aligner: Aligner | None = None
+        if spec.cka_loss != "off":
+            self._aligner = Aligner(spec, student, teachers, self.distiller, context)
         self._guards = Guards()
         self.checked: dict[str, float] = {}
 
@@ -144,7 +150,11 @@ class SelfDistillation:
         seconds = time.perf_counter() - started
         share = plan.at(step)
         sequences = len(share.whole) * self._spec.num_generations
-        scores = self.distiller.score(completions, sequences, backward)
+        pull = None if self._aligner is None else self._aligner.pull(step, completions)
+        scores = self.distiller.score(completions, sequences, backward, pull)
+        aligned = None
+        if self._aligner is not None and pull is not None:
+            aligned = self._aligner.finished(pull)
         due = step == 1 or step % self._spec.logging_completions == 0
         kept = None
         if due and share.first == 0 and completions:
@@ -158,6 +168,7 @@ class SelfDistillation:
             [it.by_student for it in completions],
             seconds,
             kept,
+            aligned,
         )
 
     def report(self, step: int, found: Sequence[Found]) -> StepReport:
@@ -177,6 +188,10 @@ class SelfDistillation:
         }
         if self._spec.lmbda < 1:
             values["on_policy_rate"] = sum(flag for it in found for flag in it.by_student) / count
+        loss, aligned = scores.loss, found[0].aligned
+        if aligned is not None:
+            loss = aligned.loss(loss)
+            values |= aligned.values
         events: list[Event] = []
         if scores.counted == 0:
             events.append(self._warning("no_counted_tokens", step, {"completions": count}))
@@ -185,7 +200,7 @@ class SelfDistillation:
         ):
             events.append(self._warning(code, step, numbers))
         events += [it.kept for it in found if it.kept is not None]
-        return StepReport(scores.loss, scores.counted, values, events)
+        return StepReport(loss, scores.counted, values, events)
 
     def updated(self, step: int, weights: Callable[[], dict[str, Tensor]]) -> None:
         """Let a running average follow."""
@@ -208,6 +223,7 @@ class SelfDistillation:
             "guards": self._guards.to_json(),
             "rollouts": self._rollouts.notes(),
             "checked": self.checked,
+            "aligner": None if self._aligner is None else self._aligner.notes(),
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -219,6 +235,8 @@ class SelfDistillation:
         self._guards = Guards.from_json(notes["guards"])
         self.checked.update(notes["checked"])
         self._rollouts.recall(notes["rollouts"])
+        if self._aligner is not None:
+            self._aligner.recall(notes["aligner"])
         if self._teachers.shadow is not None:
             self._teachers.shadow.restore(tensors)
 
