@@ -52,6 +52,10 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "Geometry",
+        ("cka_loss", "cka_weight", "cka_balance", "cka_layers", "cka_ramp_steps"),
+    ),
+    (
         "Completions",
         (
             "temperature",
@@ -86,6 +90,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "load_best_model_at_end",
             "early_stopping_patience",
             "early_stopping_threshold",
+            "early_stopping_criterion",
             "save_steps",
         ),
     ),

@@ -43,6 +43,11 @@ def _no_help(values: Values) -> str:
 def _stopped_early(values: Values) -> str:
     loss, step = words.number(values["held_out_loss"]), words.number(values["best_step"])
     count = words.number(values["measurements"])
+    if "held_out_cka" in values:
+        return (
+            f"lowest at step {step}: {loss} nats/token; in {count} measurements in a row neither did it fall "
+            f"nor the CKA to the teacher rise, which is {words.number(values['held_out_cka'])} now"
+        )
     return (
         f"lowest at step {step}: {loss} nats/token; {count} measurements since without a lower one"
     )

@@ -87,9 +87,29 @@ RULES = (
         "Only with a dataset to replay.",
     ),
     Rule(
-        ("load_best_model_at_end", "early_stopping_patience", "early_stopping_threshold"),
+        (
+            "load_best_model_at_end",
+            "early_stopping_patience",
+            "early_stopping_threshold",
+            "early_stopping_criterion",
+        ),
         lambda it: _number(it, "eval_steps") > 0,
         f"Only with {_label('eval_steps')}.",
+    ),
+    Rule(
+        ("cka_weight", "cka_balance", "cka_ramp_steps"),
+        lambda it: it["cka_loss"] != "off",
+        f"Only with {_label('cka_loss')}.",
+    ),
+    Rule(
+        ("cka_weight", "cka_balance", "cka_ramp_steps"),
+        lambda it: it["cka_loss"] != "only",
+        "CKA alone is the loss: there is nothing to weigh it against.",
+    ),
+    Rule(
+        ("cka_layers",),
+        lambda it: it["cka_loss"] != "off" or it["early_stopping_criterion"] == "loss_and_cka",
+        f"Only with {_label('cka_loss')}, or {_label('early_stopping_criterion')} CKA too.",
     ),
     Rule(
         ("num_train_epochs",),

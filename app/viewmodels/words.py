@@ -81,8 +81,14 @@ OPINION = {
 _METRICS = {
     "loss": ("Loss", "nats/token"),
     "held_out_loss": ("Loss on held-out items", "nats/token"),
+    "held_out_cka": ("CKA to teacher on held-out items", "CKA"),
+    "held_out_cka_se": ("Its standard error", "CKA"),
     "divergence": ("Divergence to teacher", "nats/token"),
     "reverse_kl": ("Reverse divergence", "nats/token"),
+    "teacher_cka": ("CKA to teacher, no demonstration", "CKA"),
+    "cka_loss": ("CKA term, unweighted", ""),
+    "cka_loss_rows": ("Tokens whose CKA is taken", "tokens"),
+    "cka_balance": ("Balance of the CKA term", ""),
     "completion_length": ("Completion length", "tokens"),
     "ended_rate": ("Ended by itself", "share"),
     "truncated_rate": ("Cut at the length limit", "share"),
@@ -107,7 +113,7 @@ _METRICS = {
     "step_seconds": ("Time per step", "s"),
     "rollout_seconds": ("Time of the rollout", "s"),
 }
-SPARSE = frozenset({"held_out_loss"})
+SPARSE = frozenset({"held_out_loss", "held_out_cka", "held_out_cka_se"})
 """Metrics measured now and then, not at every step."""
 _ALIASES = {"kl": "divergence", "student_entropy": "entropy"}
 _RANK = {key: rank for rank, key in enumerate(_METRICS)}
@@ -254,6 +260,12 @@ _FIELDS = {
     "load_best_model_at_end": "Keep the best weights",
     "early_stopping_patience": "Stop early after",
     "early_stopping_threshold": "Least improvement",
+    "early_stopping_criterion": "Stop early by",
+    "cka_loss": "CKA in the loss",
+    "cka_weight": "Weight of CKA",
+    "cka_balance": "Balance by gradients",
+    "cka_layers": "Blocks compared",
+    "cka_ramp_steps": "CKA rises over",
     "teacher_pool": "Several become one by",
     "teacher_weighting": "Weighed by",
     "teacher_weights": "Weights of the teachers",
@@ -301,6 +313,12 @@ _CHOICES = {
     "likelihood": "the likelihood",
     "demonstration": "the demonstration",
     "teacher": "the teacher's answers",
+    "off": "off",
+    "attract": "divergence and CKA, alike",
+    "repel": "divergence and CKA, unlike",
+    "only": "CKA alone",
+    "loss": "held-out loss",
+    "loss_and_cka": "held-out loss and CKA",
     "lora": "LoRA adapter",
     "full": "all weights",
     "auto": "automatic",

@@ -31,6 +31,7 @@ from core.stages.context import StageContext
 from core.stages.demonstration_check import SMALLEST_CHECK, check_demonstrations, thinks
 from core.stages.distilling import Completion, Distiller, Scores, Shown, telling
 from core.stages.held_out import held_out
+from core.stages.held_out_cka import HeldOutCka
 from core.stages.items import demonstrated, fitting, within
 from core.stages.objective import Plan, Share, StepReport
 from core.stages.rollouts import Rollouts
@@ -92,7 +93,8 @@ def run(spec: SdftSpec, checkpoint: Checkpoint, context: StageContext) -> Checkp
         facts["demonstration_check"] = (
             objective.checked
         )  # of a resumed training: recalled by `train`
-    return train(spec, checkpoint, context, student, items, objective, facts)
+    cka = HeldOutCka(kept_out, spec, student, teachers, context) if spec.looks_at_cka else None
+    return train(spec, checkpoint, context, student, items, objective, facts, cka)
 
 
 @dataclass(frozen=True)

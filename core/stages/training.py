@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from core.analysis.pooled import PooledCka
 from core.errors import Diverged, OutOfMemory, StopRequested, UserError
 from core.events import CheckpointSaved, GuardWarning, Metrics, Progress
 from core.lm.checkpoint import Checkpoint
@@ -48,6 +49,7 @@ def train(
     items: Sequence[Item],
     objective: Objective[Item, Found],
     facts: Mapping[str, Any],
+    held_out_cka: Callable[[], PooledCka] | None = None,
 ) -> Checkpoint:
     """Train to the end, or to a stop, and write the new checkpoint.
 
@@ -62,6 +64,7 @@ def train(
         items: what to train on, in the order of the datasets.
         objective: the loss.
         facts: for the manifest, beside what the loop knows.
+        held_out_cka: measured whenever the held-out loss is, and looked at before stopping early; None: not.
 
     Raises:
         StopRequested: a person stopped it; the state is saved when they keep it.
@@ -74,7 +77,7 @@ def train(
             f"Stage {context.stage} has no items to train on.",
             "Choose a dataset with items, or raise its limit.",
         )
-    loop = _Loop(spec, checkpoint, context, student, items, objective)
+    loop = _Loop(spec, checkpoint, context, student, items, objective, held_out_cka)
     try:
         loop.run()
     except StopRequested as stop:
@@ -124,7 +127,9 @@ class _Loop(Generic[Item, Found]):
         student: Student,
         items: Sequence[Item],
         objective: Objective[Item, Found],
+        held_out_cka: Callable[[], PooledCka] | None,
     ) -> None:
+        self.held_out_cka = held_out_cka
         self.spec, self.parent, self.context = spec, checkpoint, context
         self.processes = context.processes
         self.student, self.items, self.objective = student, items, objective
@@ -291,14 +296,17 @@ class _Loop(Generic[Item, Found]):
                 f"After step {self.step} of stage {self.context.stage} the held-out loss is {loss:g}.",
                 "Lower learning_rate or max_grad_norm; on a GPU, choose bfloat16 or float32 as dtype.",
             )
-        self.best.observe(loss, self.step, self.optimizer)
+        values = {"held_out_loss": loss}
+        cka = None
+        if self.held_out_cka is not None:
+            cka = self.held_out_cka() if self.processes.is_main else None
+            cka = self.processes.decide(cka)
+            assert cka is not None  # the main process measured it
+            found = {"held_out_cka": cka.value, "held_out_cka_se": cka.standard_error}
+            values |= {name: value for name, value in found.items() if math.isfinite(value)}
+        self.best.observe(loss, self.step, self.optimizer, cka)
         self.context.emit(
-            Metrics(
-                stage=self.context.stage,
-                step=self.step,
-                values={"held_out_loss": loss},
-                tokens=self.tokens,
-            )
+            Metrics(stage=self.context.stage, step=self.step, values=values, tokens=self.tokens)
         )
 
     def _tell_stopped_early(self) -> None:
@@ -307,6 +315,8 @@ class _Loop(Generic[Item, Found]):
             "held_out_loss": self.best.loss,
             "measurements": float(self.best.in_vain),
         }
+        if self.best.trend.smoothed is not None:
+            values["held_out_cka"] = self.best.trend.smoothed
         self.context.emit(
             GuardWarning(
                 stage=self.context.stage, code="stopped_early", step=self.step, values=values
