@@ -29,6 +29,15 @@ CLOCK = {"tokens_per_second", "step_seconds", "rollout_seconds"}
 
 MEASURED = {"eval_steps": 1, "held_out_items": 2, "save_steps": 0}
 KEPT = {"distillation_topk": 8, "teacher_cache_steps": 2}
+CKA = {"cka_loss": "attract", "cka_weight": 1.0, "cka_ramp_steps": 3, "num_loss_tokens_to_skip": 0}
+LOOKS_AT_CKA = {
+    **MEASURED,
+    "held_out_items": 8,
+    "early_stopping_criterion": "loss_and_cka",
+    "early_stopping_patience": 3,
+    "early_stopping_threshold": 50.0,
+    "max_steps": 9,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "lora": {},
     "full": {"method": "full", "learning_rate": 1e-3},
@@ -67,6 +76,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "two teachers": {"teacher": ["base", "degraded"], "teacher_weighting": "likelihood"},
     "two teachers, one moves": {"teacher": ["base", "ema"], "teacher_weighting": "likelihood"},
+    "cka": CKA,
+    "cka, ema": {
+        **CKA,
+        "teacher": "ema",
+        "teacher_update_rate": 0.3,
+        "num_iterations": 2,
+        "max_steps": 6,
+    },
+    "cka alone, full": {
+        **CKA,
+        "cka_loss": "only",
+        "method": "full",
+        "learning_rate": 1e-3,
+        "gradient_checkpointing": True,
+    },
+    "stops early by loss and cka": LOOKS_AT_CKA,
+    "cka to the teacher and on held-out items, ema": {
+        **CKA,
+        **LOOKS_AT_CKA,
+        "cka_loss": "repel",
+        "teacher": "ema",
+        "teacher_update_rate": 0.3,
+    },
     "sft": {"kind": "sft", **MEASURED},
     "bootstrap": {"kind": "bootstrap", **MEASURED},
     "bootstrap, sampled": {
@@ -76,6 +108,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "max_completion_length": 6,
     },
 }
+
+LONG = {"cka", "cka alone, full", "stops early by loss and cka"}
+"""What the other variants with CKA hold as well, if less plainly."""
 
 Moment = Literal["soon", "gradients", "measuring"]
 """When a session is stopped: at the third look after a step (in the held-out measurement, or while sampling),
@@ -104,7 +139,7 @@ def spec_of(variant: str) -> TrainSpec:
     if settings["kind"] == "bootstrap":
         return BootstrapSpec(**settings)
     settings["max_completion_length"] = 6
-    settings["num_loss_tokens_to_skip"] = 1
+    settings.setdefault("num_loss_tokens_to_skip", 1)
     return SdftSpec(**settings)
 
 
@@ -206,10 +241,10 @@ class Whole:
     def place(self, folder: Path) -> Stand:
         """A stand that starts from the same checkpoints."""
         if not self._checkpoints:
-            first = stand(self._folder, count=20)
+            first = stand(self._folder, count=80)
             degraded(first)
             self._checkpoints = first.checkpoints
-        place = stand(folder, count=20)
+        place = stand(folder, count=80)
         place.checkpoints = self._checkpoints
         return place
 
@@ -238,7 +273,10 @@ def check_equal(whole: Whole, variant: str, place: Stand, made: Checkpoint) -> N
     assert made.facts == facts
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(it, marks=pytest.mark.slow) if it in LONG else it for it in VARIANTS],
+)
 @pytest.mark.parametrize(
     "moments",
     [
