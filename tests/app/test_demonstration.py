@@ -96,6 +96,15 @@ def test_that_an_early_stop_is_told_with_its_numbers(qtbot: QtBot) -> None:
     assert (stopped.now, stopped.bad) == ("best: step 40", False)
 
 
+def test_that_an_early_stop_by_loss_and_cka_tells_both() -> None:
+    values = {"best_step": 40.0, "held_out_loss": 0.31, "measurements": 3.0, "held_out_cka": 0.87}
+    event = GuardWarning(stage="s", code="stopped_early", step=90, values=values)
+    told = line_of(LoggedEvent(1, 1.0, event))
+    assert told is not None
+    assert "lowest at step 40: 0.31 nats/token" in told[1]
+    assert "nor the CKA to the teacher rise, which is 0.87 now" in told[1]
+
+
 def test_that_a_warning_of_another_version_is_still_told() -> None:
     event = GuardWarning(stage="s", code="stopped_early", step=3, values={"patience": 2.0})
     told = line_of(LoggedEvent(1, 1.0, event))

@@ -134,6 +134,10 @@ def test_that_replay_offers_the_datasets(bench: Bench) -> None:
         ("distillation_is_clip", "teacher_cache_steps", 4),
         ("early_stopping_patience", "eval_steps", 20),
         ("load_best_model_at_end", "eval_steps", 20),
+        ("early_stopping_criterion", "eval_steps", 20),
+        ("cka_weight", "cka_loss", "repel"),
+        ("cka_layers", "cka_loss", "only"),
+        ("cka_layers", "early_stopping_criterion", "loss_and_cka"),
     ],
 )
 def test_that_a_setting_without_effect_says_why_until_it_has_one(
@@ -142,6 +146,21 @@ def test_that_a_setting_without_effect_says_why_until_it_has_one(
     assert bench.field(name).idle
     bench.set(setting, value)
     assert bench.field(name).idle == ""
+
+
+def test_that_cka_alone_has_nothing_to_be_weighed_against(bench: Bench) -> None:
+    bench.set("cka_loss", "only")
+    for name in ("cka_weight", "cka_balance", "cka_ramp_steps"):
+        assert "nothing to weigh" in bench.field(name).idle
+    bench.set("cka_loss", "off")
+    assert "cka_loss" not in bench.stage()
+    assert "CKA in the loss" in bench.field("cka_weight").idle
+
+
+def test_that_all_blocks_are_no_number_of_blocks(bench: Bench) -> None:
+    bench.set("cka_layers", "none")
+    assert bench.stage()["cka_layers"] is None
+    assert (bench.field("cka_layers").value, bench.field("cka_layers").problem) == ("none", "")
 
 
 def test_that_every_rule_names_fields_that_exist() -> None:
