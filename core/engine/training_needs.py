@@ -35,6 +35,7 @@ from core.recipe.training_specs import (
     SftSpec,
     TrainSpec,
 )
+from core.stages.aligning import LARGEST_ROWS
 from core.stages.rewrite import BATCH_GROWTH
 from core.stages.schedule import DataOrder
 from core.stages.sft import CHUNK_TOKENS
@@ -214,7 +215,7 @@ class _Training:
         tokens = spec.per_device_train_batch_size * self._sizes.length
         width = how.trainable * (b if how.full else FLOAT32)
         completions = spec.per_device_train_batch_size * self._sizes.completion
-        states = 2 * completions * network.hidden * (b + FLOAT32)
+        states = 2 * completions * network.hidden * (b + FLOAT32) + self._compared(completions)
         kept = activations(network, how, tokens, self._sizes.length, b)
         head = head_gradient(network, how, b)
         base: Items = [*running, ("gradients", width), ("activations", kept)]
@@ -232,6 +233,15 @@ class _Training:
                 ],
             ),
         ]
+
+    def _compared(self, completions: int) -> int:
+        """Where CKA is in the loss: the rows of both networks at the compared blocks, and the gradient at them."""
+        spec, network = self._spec, self._network
+        if not isinstance(spec, SdftSpec) or spec.cka_loss == "off":
+            return 0
+        blocks = min(spec.cka_layers or network.layers, network.layers)
+        rows = min(LARGEST_ROWS, completions * spec.gradient_accumulation_steps * self._generations)
+        return 3 * blocks * rows * network.hidden * FLOAT32
 
     def _logits(self) -> int:
         spec, sizes, batch = self._spec, self._sizes, self._spec.per_device_train_batch_size
@@ -282,10 +292,15 @@ class _Training:
             back * micro,
             pace.adam(self._how.trainable) * self._order.steps,
         ]
+        compared = isinstance(spec, SdftSpec) and spec.cka_loss != "off"
+        if compared:
+            on.works.append(pace.forward(network, batch, length, lora=lora) * micro)
         for name in self._named():
             teacher = on.around.held.get(name, on.read).network
             taught = sizes.taught.mean + sizes.answer.mean
             on.works.append(pace.forward(teacher, batch, taught, counted=counted) * micro)
+            if compared:
+                on.works.append(pace.forward(teacher, batch, length) * micro)
         if not isinstance(spec, SdftSpec):
             return
         sampled = pace.decoding(

@@ -210,6 +210,24 @@ def test_that_recomputing_smaller_batches_and_adapters_lower_the_peak(make: Make
         assert next(iter(change)).replace("method", "lora") in told.knobs
 
 
+def test_that_cka_in_the_loss_costs_its_rows_and_two_forward_passes(
+    make: Make, folder: Path
+) -> None:
+    network = of_folder(folder)
+    found = []
+    for arm in ("off", "attract"):
+        forecast = make(
+            {"id": "a", "kind": "sdft", "num_generations": 2, **TRAIN, "max_completion_length": 16}
+            | {"cka_loss": arm}
+        )
+        forecast.timed = True
+        found.append(forecast.of("a"))
+    off, on = (held(it, "loss")["working"] for it in found)
+    rows = 4 * 16 * 2 * 2  # prompts, tokens, micro-batches, completions of each
+    assert on - off == 3 * network.layers * rows * network.hidden * FLOAT32
+    assert (found[1].seconds or 0) > (found[0].seconds or 0) > 0
+
+
 def test_that_a_model_that_is_not_here_is_unknown_not_guessed(make: Make) -> None:
     forecast = make({"id": "a", "kind": "sft", **TRAIN}, base={"hub": "nobody/no-such-model"})
     found = forecast.all()

@@ -112,6 +112,16 @@ def test_that_two_processes_make_the_run_of_one(
         {"id": "back", "kind": "sdft", "lora_r": 4, "logging_completions": 1},
         {"id": "whole", "kind": "sdft", "from": "base", "method": "full", "teacher": "taught"},
         {"id": "shown", "kind": "sft", "from": "base", "method": "full", **answers},
+        {
+            "id": "alike",
+            "kind": "sdft",
+            "from": "base",
+            "teacher": "taught",
+            "lora_r": 4,
+            "num_loss_tokens_to_skip": 0,
+            "cka_loss": "attract",
+            "cka_ramp_steps": 0,
+        },
     ]
     wanted = recipe(tmp_path, stages)
     one, two = Desk(tmp_path / "one", wanted), Desk(tmp_path / "two", wanted)
@@ -138,7 +148,10 @@ def test_that_two_processes_make_the_run_of_one(
     assert [(it.item, it.tokens) for it in one.of(CompletionSampled)] == [
         (it.item, it.tokens) for it in two.of(CompletionSampled)
     ]
-    for stage in ("taught", "back", "whole", "shown"):
+    assert (
+        "cka_balance" in left[-1].values
+    )  # the rows of both processes are pooled, and so are the norms
+    for stage in ("taught", "back", "whole", "shown", "alike"):
         expected, found = one.weights(stage), two.weights(stage)
         assert expected.keys() == found.keys()
         for name, tensor in expected.items():
