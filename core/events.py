@@ -144,6 +144,7 @@ class EvaluatedItem(_Event):
     """One scored item. `score` is what the scorer computed (log-likelihood margin, 0/1, …).
 
     `group` is what items cluster by in intervals, the subject or the tool; "" if none.
+    `values` is what else was found; the task's own `values` are their means by name.
     """
 
     item: str
@@ -152,14 +153,20 @@ class EvaluatedItem(_Event):
     completion: str = ""
     gold: str = ""
     group: str = ""
+    values: dict[str, float] = {}
 
 
 class ItemsEvaluated(_Event):
-    """A batch of scored items of one task on one checkpoint; `step` is set while training."""
+    """A batch of scored items of one task on one checkpoint; `step` is set while training.
+
+    `checkpoint` and `protocol` say on which weights and how, so that a resumed run knows which items stand.
+    """
 
     kind: Literal["items_evaluated"] = "items_evaluated"
     stage: str
     subject: str  # id of the stage whose checkpoint is measured
+    checkpoint: str | None = None
+    protocol: str = ""
     task: str
     step: int | None = None
     items: tuple[EvaluatedItem, ...]

@@ -33,7 +33,9 @@ from core.data.chat import TEACHER_TEMPLATE, teacher_messages
 from core.data.load import load
 from core.demo import pretraining
 from core.demo.pretraining import Sample
-from core.evaluation.evaluate import evaluate_task
+from core.evaluation.evaluate import evaluate
+from core.evaluation.exam import Exam
+from core.evaluation.scorer import Examinee
 from core.recipe.sources import DatasetSource, Task
 
 SHIPPED = Path(__file__).parents[1] / "resources" / "models" / "rekindle-1m"
@@ -306,7 +308,7 @@ def accuracies(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> d
             shown = tuple(replace(it, messages=teacher_messages(it)) for it in dataset.examples)
             dataset = replace(dataset, examples=shown)
         judged = Task(scorer=scorer, dataset=name, max_new_tokens=48, batch_size=50)
-        score = evaluate_task(model, tokenizer, name, judged, dataset)
+        score = evaluate(Examinee(model, tokenizer), Exam(name, judged, dataset))
         found[name] = round(100 * score.correct / score.n, 1)
     return found
 

@@ -277,7 +277,7 @@ class RunViewModel(QObject):
         known = self.recipe.tasks.get(task) if self.recipe is not None else None
         scorer = words.SCORER.get(known.scorer, known.scorer) if known is not None else ""
         stages = [band.stage for band in self.accuracy().get(task, ())]
-        dataset = known.dataset if known is not None else task
+        dataset = (known.dataset if known is not None else None) or task
         return self.source(stages, dataset=dataset, protocol=scorer)
 
     def marks(self) -> tuple[Mark, ...]:

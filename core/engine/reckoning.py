@@ -16,10 +16,9 @@ from core.engine.estimate import ItemName, Knob, LengthsFrom, Phase, PhaseName, 
 from core.engine.footprint import FLOAT32, Held, drawing, kv_cache, phase, working_space
 from core.engine.lengths import Lengths, limits
 from core.recipe.plan import Step
+from core.recipe.sources import GENERATING
 from core.recipe.spec import Recipe
 
-GENERATING = ("tooluse_official_v1", "science_exact_v1")
-"""Scorers that read a generated answer; the others compare the likelihoods of given ones."""
 OPTIONS = 4
 """Answers whose likelihoods are compared for one item."""
 PROBE_BATCH = 8
@@ -105,7 +104,7 @@ class Reckoning:
 
     def _scored(self, name: str, limit: int | None, opened: Items, times: int) -> Phase:
         task, network = self.around.recipe.tasks[name], self.read.network
-        known = self.around.lengths((task.dataset,))
+        known = self.around.lengths((task.dataset,)) if task.dataset else None
         lengths = known or limits(UNKNOWN_PROMPT, task.max_new_tokens)
         counts = (lengths.items or task.batch_size, task.limit, limit)
         items = min(count for count in counts if count is not None)

@@ -21,7 +21,8 @@ def needs(around: Surroundings, step: Step) -> StageEstimate:
     if isinstance(spec, TrainSpec):
         return training(on, spec)
     if isinstance(spec, EvaluateSpec):
-        known = around.lengths((around.recipe.tasks[spec.tasks[0]].dataset,))
+        first = around.recipe.tasks[spec.tasks[0]].dataset
+        known = around.lengths((first,)) if first else None
         return on.told(
             [on.scoring(spec.tasks, None, on.opened(on.read))],
             knobs=("batch_size",),

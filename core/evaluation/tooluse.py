@@ -32,7 +32,7 @@ def arguments(text: str) -> dict[str, Any]:
     for block in ACTION_INPUT.findall(text):
         try:
             merged.update(json.loads(block))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):  # the latter: a model that writes "[[[[[…"
             continue
     return merged
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from core.demo.datasets import CONFIGS, DemoTask
 from core.demo.draw import SPLITS
@@ -88,13 +89,22 @@ class DatasetSource(Spec):
         return self
 
 
+GENERATING = ("tooluse_official_v1", "tooluse_strict_v1", "science_exact_v1", "exact_match_v1")
+"""Scorers that read a generated answer; the others compare the likelihoods of given ones."""
+
+
 class Task(Spec):
     """One evaluation task: a scorer, its dataset, and everything that makes up its protocol."""
 
     scorer: Literal[
-        "tooluse_official_v1", "science_exact_v1", "multiple_choice_v1", "option_likelihood_v1"
+        "tooluse_official_v1",
+        "tooluse_strict_v1",
+        "science_exact_v1",
+        "exact_match_v1",
+        "multiple_choice_v1",
+        "option_likelihood_v1",
     ] = about("How an answer is judged.")
-    dataset: str = about("Name of the dataset with the evaluation items.")
+    dataset: str | None = about("Name of the dataset with the evaluation items.", default=None)
     limit: int | None = about("Score only the first N items.", default=None, ge=1, unit="items")
     max_new_tokens: int = about(
         "Longest generated answer; greedy decoding.",
@@ -111,4 +121,26 @@ class Task(Spec):
         le=25,
         paper="5, unclear",
     )
+    fewshot_dataset: str | None = about(
+        "Dataset with the worked examples, such as a development split; by default the items beyond the limit.",
+        default=None,
+    )
     batch_size: int = about("Items evaluated together.", default=8, ge=1, le=1024, unit="items")
+    answer_pattern: str | None = about(
+        "Regular expression; what its last match holds (its first group, if any) is compared with the gold answer.",
+        default=None,
+        min_length=1,
+        max_length=500,
+    )
+    ignore_case: bool = about("Compare without regard to upper and lower case.", default=False)
+    ignore_punctuation: bool = about("Compare without ASCII punctuation.", default=False)
+    strip: bool = about("Compare without white space at both ends.", default=True)
+
+    @field_validator("answer_pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"this is no regular expression ({error})") from error
+        return pattern

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.recipe.check_task import check_task
 from core.recipe.check_training import check_distillation
 from core.recipe.field import BASE, FOLLOWING
 from core.recipe.messages import Problem, explain
@@ -125,7 +126,11 @@ def _check_names(recipe: Recipe) -> Iterator[Problem]:
             )
         taken.setdefault(spec.id, f"stage {index + 1}")
     for name, task in recipe.tasks.items():
-        yield from _known(f"tasks.{name}.dataset", task.dataset, recipe.datasets, "dataset")
+        yield from check_task(f"tasks.{name}", task)
+        for field in ("dataset", "fewshot_dataset"):
+            given = getattr(task, field)
+            if given is not None:
+                yield from _known(f"tasks.{name}.{field}", given, recipe.datasets, "dataset")
 
 
 def _check_measure(recipe: Recipe) -> Iterator[Problem]:

@@ -7,12 +7,13 @@ Stages speak only by `emit`; they know neither the store nor the window.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.data.example import Dataset
 from core.errors import StopRequested
+from core.evaluation.exam import Evaluated
 from core.events import Event
 from core.lm.checkpoint import Checkpoint
 from core.recipe.sources import Task
@@ -57,6 +58,8 @@ class StageContext:
         stop: None, or how a stop was asked for: True to keep, False to discard.
         save_now: True once each time a person asked for a checkpoint.
         measure: live measurement while training; None when the recipe asks for none.
+        evaluated: what earlier sessions of the run have scored of this stage's tasks, by task and training
+            step (None: on the finished checkpoint).
         processes: those that execute a training stage together. In all but the main one `emit` does
             nothing, no stop is seen and nothing is measured.
     """
@@ -75,6 +78,7 @@ class StageContext:
     stop: Callable[[], bool | None]
     save_now: Callable[[], bool]
     measure: LiveMeasure | None = None
+    evaluated: Mapping[tuple[str, int | None], Evaluated] = field(default_factory=dict)
     processes: Processes = ALONE
     settle: Callable[[], None] = lambda: None
 

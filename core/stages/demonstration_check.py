@@ -14,7 +14,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from core.evaluation.evaluate import is_correct
+from core.evaluation.answers import is_correct
 from core.events import GuardWarning, Metrics
 from core.lm.generate import Generated, generate
 from core.stages.context import StageContext

@@ -19,18 +19,20 @@ class Counter:
 
     def __init__(self, context: StageContext, unit: Literal["item", "sample", "layer"]) -> None:
         self._context, self._unit = context, unit
-        self.done = self.total = 0
+        self.done = self.total = self._before = 0
         self._started = time.perf_counter()
 
-    def expect(self, total: int) -> None:
-        """Say how many there will be."""
+    def expect(self, total: int, done: int = 0) -> None:
+        """Say how many there will be, and how many earlier sessions have finished, which are no part of the rate."""
         self.total = total
+        self.done = self._before = done
         self.advance(0)
 
     def advance(self, count: int) -> None:
         """That many more are finished."""
         self.done += count
-        rate = self.done / (time.perf_counter() - self._started) if self.done else None
+        here = self.done - self._before
+        rate = here / (time.perf_counter() - self._started) if here else None
         self._context.emit(
             Progress(
                 stage=self._context.stage,

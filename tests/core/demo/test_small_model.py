@@ -13,7 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.data.chat import answer_ids, prompt_ids, teacher_messages
 from core.data.example import Dataset, Message
-from core.evaluation.evaluate import evaluate_task
+from core.evaluation.evaluate import evaluate
+from core.evaluation.exam import Exam
+from core.evaluation.scorer import Examinee
 from core.recipe.sources import Task
 from tests.helpers.small import SMALL, demo, small_model
 
@@ -29,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def accuracy(model: Any, dataset: Dataset, scorer: Any) -> float:
     task = Task(scorer=scorer, dataset=dataset.name, max_new_tokens=48, batch_size=50)
-    score = evaluate_task(*model, dataset.name, task, dataset)
+    score = evaluate(Examinee(*model), Exam(dataset.name, task, dataset))
     return 100 * score.correct / score.n
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from transformers import PreTrainedModel
@@ -13,12 +14,17 @@ from core.data.chat import prompt_ids
 from core.data.example import Dataset, Example
 from core.data.load import load
 from core.errors import StopRequested, UserError
-from core.evaluation import evaluate as module
+from core.evaluation import answers as module
 from core.evaluation import tooluse
-from core.evaluation.evaluate import evaluate_task, protocol_fingerprint
+from core.evaluation.answers import AnswerScorer
+from core.evaluation.evaluate import SCORERS, TaskScore, check, evaluate, protocol_of
+from core.evaluation.exam import Exam
+from core.evaluation.protocol import fingerprint
+from core.evaluation.scorer import Examinee
+from core.evaluation.shots import worked_examples
 from core.events import EvaluatedItem
 from core.lm.generate import Generated
-from core.recipe.sources import DatasetSource, Task
+from core.recipe.sources import GENERATING, DatasetSource, Task
 from tests.helpers.tiny import TinyData, tiny_model, tiny_tokenizer, write_datasets
 
 
@@ -29,6 +35,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
 
 def _load(path: Path) -> Dataset:
     return load(path.stem, DatasetSource(file=str(path)), path.parent)
+
+
+def _score(
+    task: Task,
+    dataset: Dataset,
+    *,
+    limit: int | None = None,
+    fewshot: Dataset | None = None,
+    known: dict[str, EvaluatedItem] | None = None,
+    on_items: Callable[[tuple[EvaluatedItem, ...]], object] = lambda items: None,
+    check: Callable[[], None] = lambda: None,
+) -> TaskScore:
+    """Score on the tiny model."""
+    who = Examinee(tiny_model(), tiny_tokenizer(), check)
+    return evaluate(
+        who,
+        Exam("t", task, dataset, fewshot, limit),
+        known=known,
+        on_items=lambda it: on_items(it) and None,
+    )
 
 
 Write = Callable[[Example], str]
@@ -61,10 +87,8 @@ def test_that_gold_tool_calls_score_all_and_others_none(
     task = Task(scorer="tooluse_official_v1", dataset="x", batch_size=3)
     batches: list[tuple[EvaluatedItem, ...]] = []
     sizes = _answers(monkeypatch, dataset, lambda one: tooluse.as_text(one.calls))
-    score = evaluate_task(
-        tiny_model(), tiny_tokenizer(), "t", task, dataset, on_items=batches.append
-    )
-    assert (score.n, score.correct, score.scorer) == (8, 8, "tooluse_official_v1")
+    score = _score(task, dataset, on_items=batches.append)
+    assert (score.n, score.correct, score.parts["scorer"]) == (8, 8, "tooluse_official_v1")
     assert sizes == [3, 3, 2] == [len(batch) for batch in batches]
     seen = [item for batch in batches for item in batch]
     assert {item.item for item in seen} == {one.id for one in dataset.examples}
@@ -73,7 +97,7 @@ def test_that_gold_tool_calls_score_all_and_others_none(
     assert score.values["mean_completion_tokens"] > 5
 
     _answers(monkeypatch, dataset, lambda one: "Action: getWeather\nAction Input: {}")
-    assert evaluate_task(tiny_model(), tiny_tokenizer(), "t", task, dataset).correct == 0
+    assert _score(task, dataset).correct == 0
 
 
 def test_that_science_reports_format_and_lenient_accuracy_beside_the_score(
@@ -94,7 +118,7 @@ def test_that_science_reports_format_and_lenient_accuracy_beside_the_score(
         return forms[position % 4]
 
     _answers(monkeypatch, dataset, write)
-    score = evaluate_task(tiny_model(), tiny_tokenizer(), "s", task, dataset)
+    score = _score(task, dataset)
     assert (score.n, score.correct) == (8, 2)
     assert score.values["format_rate"] == pytest.approx(0.5)
     assert score.values["lenient_accuracy"] == pytest.approx(0.5)
@@ -102,15 +126,11 @@ def test_that_science_reports_format_and_lenient_accuracy_beside_the_score(
 
 def test_that_a_real_greedy_generation_is_scored_alike_in_any_batch(data: TinyData) -> None:
     dataset = _load(data.science_eval)
-    model, tokenizer = tiny_model(), tiny_tokenizer()
     texts = []
     for batch_size in (1, 5):
         items: dict[str, str] = {}
         task = Task(scorer="science_exact_v1", dataset="x", batch_size=batch_size, max_new_tokens=6)
-        score = evaluate_task(
-            model,
-            tokenizer,
-            "s",
+        score = _score(
             task,
             dataset,
             on_items=lambda batch, items=items: items.update({i.item: i.completion for i in batch}),
@@ -125,10 +145,7 @@ def test_that_multiple_choice_shows_letters_and_margins(data: TinyData) -> None:
     dataset = _load(data.mmlu)
     task = Task(scorer="multiple_choice_v1", dataset="x", batch_size=5)
     seen: list[EvaluatedItem] = []
-    score = evaluate_task(
-        tiny_model(),
-        tiny_tokenizer(),
-        "m",
+    score = _score(
         task,
         dataset,
         on_items=lambda batch: seen.extend(batch),
@@ -146,10 +163,10 @@ def test_that_worked_examples_never_come_from_the_scored_items(data: TinyData) -
     dataset = _load(data.mmlu)
     task = Task(scorer="multiple_choice_v1", dataset="x", num_fewshot=2)
     with pytest.raises(UserError, match=r"2 worked examples .* 0 beyond") as error:
-        evaluate_task(tiny_model(), tiny_tokenizer(), "m", task, dataset)
+        _score(task, dataset)
     assert "limit" in error.value.hint
     limited = task.model_copy(update={"limit": 8})
-    assert evaluate_task(tiny_model(), tiny_tokenizer(), "m", limited, dataset).n == 8
+    assert _score(limited, dataset).n == 8
 
 
 def test_that_a_short_look_shows_the_same_worked_examples_as_the_whole_task(
@@ -160,10 +177,7 @@ def test_that_a_short_look_shows_the_same_worked_examples_as_the_whole_task(
     items: dict[int | None, dict[str, float]] = {}
     for limit in (None, 3):
         items[limit] = {}
-        evaluate_task(
-            tiny_model(),
-            tiny_tokenizer(),
-            "m",
+        _score(
             task,
             dataset,
             limit=limit,
@@ -184,23 +198,26 @@ def test_that_the_protocol_changes_with_everything_that_decides_a_score(data: Ti
     def change(task: Task, **values: object) -> Task:
         return task.model_copy(update=values)
 
+    def of(task: Task, limit: int, data: Dataset = dataset, by: Any = tokenizer) -> str:
+        return fingerprint(protocol_of(Exam("t", task, data, limit=limit), by))
+
     prints = [
-        protocol_fingerprint(tokenizer, choice, dataset, 6),
-        protocol_fingerprint(tokenizer, choice, dataset, 5),
-        protocol_fingerprint(tokenizer, choice, other, 6),
-        protocol_fingerprint(tokenizer, change(choice, num_fewshot=1), dataset, 6),
-        protocol_fingerprint(tokenizer, change(choice, num_fewshot=1, limit=7), dataset, 6),
-        protocol_fingerprint(tokenizer, science, dataset, 6),
-        protocol_fingerprint(retold, science, dataset, 6),
-        protocol_fingerprint(tokenizer, change(science, max_new_tokens=9), dataset, 6),
-        protocol_fingerprint(tokenizer, change(science, scorer="tooluse_official_v1"), dataset, 6),
+        of(choice, 6),
+        of(choice, 5),
+        of(choice, 6, other),
+        of(change(choice, num_fewshot=1), 6),
+        of(change(choice, num_fewshot=1, limit=7), 6),
+        of(science, 6),
+        of(science, 6, by=retold),
+        of(change(science, max_new_tokens=9), 6),
+        of(change(science, scorer="tooluse_official_v1"), 6),
+        of(change(choice, scorer="option_likelihood_v1"), 6),
     ]
     assert len(set(prints)) == len(prints)
     assert all(len(one) == 64 for one in prints)
 
-    same = protocol_fingerprint(tokenizer, change(choice, batch_size=3, limit=None), dataset, 6)
-    assert same == prints[0]
-    assert protocol_fingerprint(retold, choice, dataset, 6) == prints[0]
+    assert of(change(choice, batch_size=3, limit=None), 6) == prints[0]
+    assert of(choice, 6, by=retold) == prints[0]
 
 
 @pytest.mark.parametrize(
@@ -216,14 +233,14 @@ def test_that_a_dataset_that_does_not_suit_is_refused(
 ) -> None:
     task = Task.model_validate({"scorer": scorer, "dataset": "mine"})
     with pytest.raises(UserError, match=f"Task t cannot score dataset mine with {scorer}.*{words}"):
-        evaluate_task(tiny_model(), tiny_tokenizer(), "t", task, _load(getattr(data, file)))
+        _score(task, _load(getattr(data, file)))
 
 
 def test_that_an_empty_dataset_is_refused(data: TinyData) -> None:
     empty = replace(_load(data.mmlu), examples=())
     task = Task(scorer="multiple_choice_v1", dataset="mine")
     with pytest.raises(UserError, match="dataset mine is empty"):
-        evaluate_task(tiny_model(), tiny_tokenizer(), "t", task, empty)
+        _score(task, empty)
 
 
 def test_that_a_stop_ends_it_after_the_batches_already_reported(data: TinyData) -> None:
@@ -236,13 +253,112 @@ def test_that_a_stop_ends_it_after_the_batches_already_reported(data: TinyData) 
             raise StopRequested
 
     with pytest.raises(StopRequested):
-        evaluate_task(
-            tiny_model(),
-            tiny_tokenizer(),
-            "s",
+        _score(
             task,
             dataset,
             on_items=lambda batch: seen.extend(batch),
             check=check,
         )
     assert len(seen) == 4
+
+
+def test_that_one_generation_is_judged_by_both_tooluse_rules(
+    data: TinyData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = _load(data.tooluse_eval)
+
+    def backwards(one: Example) -> str:
+        return tooluse.as_text(one.calls[::-1])
+
+    several = sum(len(one.calls) > 1 for one in dataset.examples)
+    assert several
+    values = {}
+    for scorer in ("tooluse_official_v1", "tooluse_strict_v1"):
+        task = Task.model_validate({"scorer": scorer, "dataset": "x", "batch_size": 8})
+        _answers(monkeypatch, dataset, lambda one: tooluse.as_text(one.calls))
+        whole = _score(task, dataset)
+        assert whole.correct == whole.n
+        sizes = _answers(monkeypatch, dataset, backwards)
+        values[scorer] = _score(task, dataset)
+        assert sizes == [8]
+    official, strict = values["tooluse_official_v1"], values["tooluse_strict_v1"]
+    assert strict.n - strict.correct == several
+    assert official.values["strict_accuracy"] == strict.correct / strict.n
+    assert strict.values["official_accuracy"] == official.correct / official.n
+    assert official.protocol != strict.protocol
+
+
+def test_that_scoring_the_rest_of_the_items_gives_the_score_of_the_whole(data: TinyData) -> None:
+    science = Task(scorer="science_exact_v1", dataset="x", batch_size=3, max_new_tokens=5)
+    choice = Task(scorer="multiple_choice_v1", dataset="x", batch_size=5, limit=9, num_fewshot=1)
+    for task, path in ((science, data.science_eval), (choice, data.mmlu)):
+        dataset = _load(path)
+        batches: list[tuple[EvaluatedItem, ...]] = []
+        whole = _score(task, dataset, on_items=batches.append)
+        every = [item for batch in batches for item in batch]
+        for cut in range(len(batches) + 1):
+            known = {item.item: item for batch in reversed(batches[:cut]) for item in batch}
+            rest: list[EvaluatedItem] = []
+            assert _score(task, dataset, known=known, on_items=rest.extend) == whole
+            assert rest == every[len(known) :]
+
+
+def test_that_worked_examples_come_from_another_dataset_where_one_is_named(data: TinyData) -> None:
+    dataset = _load(data.mmlu)
+    pool = replace(dataset, fingerprint="1" * 64, examples=dataset.examples[:6])
+    task = Task(scorer="multiple_choice_v1", dataset="x", num_fewshot=2, fewshot_dataset="dev")
+    score = _score(task, dataset, fewshot=pool)
+    assert score.n == 12
+    assert (score.parts["num_fewshot"], score.parts["fewshot_from"]) == ("2", "1" * 64)
+    for one in dataset.examples:
+        (shots,) = worked_examples(Exam("t", task, dataset, pool), [one], 2)
+        assert len(shots) == 2
+        assert one not in shots
+        assert {shot.group for shot in shots} == {one.group}
+    few = replace(pool, examples=dataset.examples[:4])
+    with pytest.raises(UserError, match=r"Task t: 2 worked examples on .* dataset dev has 1"):
+        _score(task, dataset, fewshot=few)
+
+
+def test_that_every_scorer_a_recipe_may_name_is_there() -> None:
+    assert set(SCORERS) == set(get_args(Task.model_fields["scorer"].annotation))
+    assert {name for name, it in SCORERS.items() if isinstance(it, AnswerScorer)} == set(GENERATING)
+
+
+def test_that_people_can_score_their_own_questions_from_a_csv_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("ask,key\nCapital of Norway?,Oslo\nCapital of Italy?,Rome\n", encoding="utf-8")
+    source = DatasetSource(file=str(path), columns={"prompt": "ask", "answer": "key"})
+    dataset = load("mine", source, tmp_path)
+    task = Task(
+        scorer="exact_match_v1",
+        dataset="mine",
+        ignore_case=True,
+        answer_pattern=r"It is (\w+)",
+    )
+    said = {"Oslo": "Bergen? No. It is OSLO.", "Rome": "Rome"}
+    _answers(monkeypatch, dataset, lambda one: said[one.gold])
+    score = _score(task, dataset)
+    assert (score.n, score.correct, score.values["format_rate"]) == (2, 1, 0.5)
+    path.write_text("ask,key\nCapital of Norway?,Oslo\nCapital of Italy?,\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"item 1-\w+ has no gold answer"):
+        check(Exam("t", task, load("mine", source, tmp_path)))
+
+
+def test_that_people_can_score_their_own_choices_from_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        'ask,options,key,topic\n"Capital of Norway?","[""Oslo"", ""Rome""]",A,north\n'
+        '"Capital of Italy?","[""Oslo"", ""Rome"", ""Bonn""]",Rome,south\n',
+        encoding="utf-8",
+    )
+    columns = {"prompt": "ask", "choices": "options", "answer": "key", "subject": "topic"}
+    dataset = load("mine", DatasetSource(file=str(path), columns=columns), tmp_path)
+    seen: list[EvaluatedItem] = []
+    task = Task(scorer="multiple_choice_v1", dataset="mine")
+    score = _score(task, dataset, on_items=seen.extend)
+    assert score.n == 2
+    assert sorted(item.gold for item in seen) == ["A", "B"]
+    assert score.correct == sum(item.completion == item.gold for item in seen)
