@@ -17,6 +17,7 @@ from core.lm.checkpoint import Checkpoint
 from core.lm.device import Compute
 from core.recipe.sources import DatasetSource, Dtype, ModelSource
 from core.recipe.spec import Recipe
+from core.recipe.stage_specs import EvaluateSpec
 from core.stages.context import LiveMeasure, StageContext
 
 Foresee = Callable[[str], StageEstimate | None]
@@ -68,6 +69,7 @@ class Parts:
         foresee: makes, for (recipe, compute, a loader of datasets by name, cache), what says what a step of the
             plan will need, by its id; None when it cannot be said.
         meter: measures the peak memory on a device.
+        protocols: the fingerprint of each task's protocol as an evaluation would score it now, by task.
     """
 
     stages: Mapping[str, Stage]
@@ -78,3 +80,6 @@ class Parts:
     saved_step: Callable[[Path], int | None]
     foresee: Callable[[Recipe, Compute, Callable[[str], Dataset], Path], Foresee] = unforeseen
     meter: Callable[[Compute], Meter] = lambda compute: NoMeter()
+    protocols: Callable[[EvaluateSpec, Checkpoint, StageContext], Mapping[str, str]] = (
+        lambda spec, checkpoint, context: {}
+    )

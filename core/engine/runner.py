@@ -22,7 +22,7 @@ from core.engine.helper import Work
 from core.engine.identity import inputs_of, seed_of, stage_identity
 from core.engine.lock import exclusive
 from core.engine.parts import Foresee, Meter, Parts
-from core.engine.resume import Log, Past, add_score
+from core.engine.resume import Log, Past, Standing, add_score
 from core.errors import BugError, StopRequested
 from core.events import (
     CheckpointSaved,
@@ -40,7 +40,7 @@ from core.recipe.field import FOLLOWING
 from core.recipe.plan import Step, plan, scored_tasks
 from core.recipe.sources import ModelSource
 from core.recipe.spec import Recipe
-from core.recipe.stage_specs import CheckpointSpec, StageSpec
+from core.recipe.stage_specs import CheckpointSpec, EvaluateSpec, StageSpec
 from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
 from core.stages.context import StageContext
 from core.stages.processes import ALONE, Processes
@@ -178,6 +178,7 @@ class Runner:
             if settled or self.parts.saved_step(folder) is None:
                 self._forget(step)  # its checkpoint, or the state to go on from, is gone
             context = self._context(step, spec, identity=identity, folder=folder, inputs=inputs)
+            context = replace(context, evaluated=self.past.evaluated.pop(step.id, {}))
             if isinstance(spec, TrainSpec):
                 context = replace(context, measure=self.parts.live(self.recipe, context))
             _clear(folder)
@@ -201,11 +202,29 @@ class Runner:
         if self._settled(step, subject.identity):
             return subject
         context = self._context(step, spec, identity="", folder=self.home.run(self.uid), inputs={})
+        if isinstance(spec, EvaluateSpec):
+            context = replace(context, evaluated=self._standing(step, spec, subject, context))
         with self._reported(step) as ended:
             self.parts.stages[spec.kind](spec, subject, context)
             ended(subject)
         _free_memory()
         return subject
+
+    def _standing(
+        self, step: Step, spec: EvaluateSpec, subject: Checkpoint, context: StageContext
+    ) -> Standing:
+        """What an earlier session scored of these tasks; forgotten where weights or a protocol have changed."""
+        found = self.past.evaluated.pop(step.id, {})
+        if not found:
+            return {}
+        protocols = self.parts.protocols(spec, subject, context)
+        if all(
+            it.checkpoint == subject.identity and it.protocol == protocols.get(task)
+            for (task, _), it in found.items()
+        ):
+            return found
+        self.log.purge_stage(step.id)
+        return {}
 
     def _settled(self, step: Step, identity: str) -> bool:
         """Whether an earlier session ended the step with this checkpoint; work on another is forgotten."""
@@ -217,6 +236,7 @@ class Runner:
 
     def _forget(self, step: Step) -> None:
         """Take back what earlier sessions reported of the step, if anything."""
+        self.past.evaluated.pop(step.id, None)
         finished = self.past.finished.pop(step.id, None)
         partial = self.past.partial.pop(step.id, None)
         if finished is not None or partial is not None:

@@ -34,4 +34,5 @@ PARTS = Parts(
     saved_step=saved_step,
     foresee=foresee,
     meter=lambda compute: PeakMemory(compute.device),
+    protocols=evaluate.protocols,
 )

@@ -32,7 +32,7 @@ from core.engine.helper import follow
 from core.engine.liveness import is_live, me
 from core.engine.parts import Parts
 from core.engine.recorder import Recorder
-from core.engine.resume import PAST_KINDS, rewind
+from core.engine.resume import PAST_KINDS, SCORED_KINDS, rewind
 from core.engine.runner import Runner
 from core.engine.spawn import ASKED, LOG
 from core.engine.stages import PARTS
@@ -216,8 +216,14 @@ class _StoreLog:
         self._store, self._uid = store, uid
 
     def past(self) -> Iterable[Event]:
+        return self._all(PAST_KINDS)
+
+    def scored(self, stage: str) -> Iterable[Event]:
+        return self._all(SCORED_KINDS, stage)
+
+    def _all(self, kinds: Sequence[str], stage: str | None = None) -> Iterator[Event]:
         after = 0
-        while page := self._store.events(self._uid, after, kinds=PAST_KINDS):
+        while page := self._store.events(self._uid, after, kinds=kinds, stage=stage):
             yield from (logged.event for logged in page)
             after = page[-1].seq
 

@@ -72,16 +72,19 @@ def page(
     *,
     limit: int = PAGE,
     kinds: Collection[str] = (),
+    stage: str | None = None,
 ) -> tuple[list[LoggedEvent], int | None]:
     """The next events past a cursor, and the cursor behind them (None at the end of the log).
 
     An event that this version cannot read is told of once in the program's log, and left out.
     """
     among = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+    among += "" if stage is None else " AND stage = ?"
+    named = () if stage is None else (stage,)
     rows = db.execute(
         # As bytes: text that a failing disk has made invalid must not end the reading of the log.
         f"SELECT seq, t, CAST(payload AS BLOB) FROM event WHERE run = ? AND seq > ? {among} ORDER BY seq LIMIT ?",
-        (uid, after, *kinds, limit),
+        (uid, after, *kinds, *named, limit),
     ).fetchall()
     found = []
     for seq, t, payload in rows:

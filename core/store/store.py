@@ -223,7 +223,13 @@ class Store:
             log.append(db, uid, events, time.time() if t is None else t)
 
     def events(
-        self, uid: str, after: int = 0, limit: int = log.PAGE, *, kinds: Collection[str] = ()
+        self,
+        uid: str,
+        after: int = 0,
+        limit: int = log.PAGE,
+        *,
+        kinds: Collection[str] = (),
+        stage: str | None = None,
     ) -> list[LoggedEvent]:
         """The log past a cursor, in order; an empty list means its end.
 
@@ -234,12 +240,15 @@ class Store:
             after: the `seq` of the last event already known; 0 for none.
             limit: most events to return.
             kinds: only these kinds; all by default.
+            stage: only what this stage reported; all by default.
         """
         found: list[LoggedEvent] = []
         cursor: int | None = after
         with self._reading() as db:
             while not found and cursor is not None:
-                found, cursor = log.page(db, uid, cursor, self._reported, limit=limit, kinds=kinds)
+                found, cursor = log.page(
+                    db, uid, cursor, self._reported, limit=limit, kinds=kinds, stage=stage
+                )
         return found
 
     def rebuild(self, uid: str) -> None:

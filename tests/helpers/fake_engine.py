@@ -17,7 +17,7 @@ import torch
 
 from core.data.example import Dataset, Example, Message
 from core.engine.parts import Parts
-from core.engine.resume import PAST_KINDS
+from core.engine.resume import PAST_KINDS, SCORED_KINDS
 from core.errors import StopRequested
 from core.events import (
     CheckpointSaved,
@@ -76,12 +76,14 @@ class Fakes:
         ran: ids of the stages executed, in order.
         contexts: of each.
         content: of the datasets; another content is another fingerprint.
+        protocol: of all tasks.
     """
 
     before: Callable[[str, int], None] = lambda stage, step: None
     ran: list[str] = field(default_factory=list)
     contexts: dict[str, StageContext] = field(default_factory=dict)
     content: str = "items"
+    protocol: str = "p1"
     step_seconds: float = 0.0
 
     @property
@@ -100,6 +102,7 @@ class Fakes:
             dataset=self.dataset,
             compute=lambda device, dtype: COMPUTE,
             saved_step=saved_step,
+            protocols=lambda spec, checkpoint, context: dict.fromkeys(spec.tasks, self.protocol),
         )
 
     def dataset(self, name: str, source: DatasetSource, root: Path) -> Dataset:
@@ -142,6 +145,8 @@ class Fakes:
     ) -> Checkpoint:
         self._begin(context)
         for task in spec.tasks:
+            if (task, None) in context.evaluated:
+                continue
             self.before(context.stage, 0)
             context.emit(
                 TaskEvaluated(
@@ -151,7 +156,7 @@ class Fakes:
                     task=task,
                     n=10,
                     correct=CORRECT[subject.kind],
-                    protocol="p1",
+                    protocol=self.protocol,
                     scorer="s",
                     dataset="d",
                     seed=context.seed,
@@ -240,6 +245,13 @@ class ListLog:
 
     def past(self) -> Iterable[Event]:
         return [event for event in self.events if event.kind in PAST_KINDS]
+
+    def scored(self, stage: str) -> Iterable[Event]:
+        return [
+            event
+            for event in self.events
+            if event.kind in SCORED_KINDS and getattr(event, "stage", "") == stage
+        ]
 
     def purge_after(self, stage: str, step: int) -> None:
         self.events = [

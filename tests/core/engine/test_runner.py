@@ -14,7 +14,7 @@ from core.engine.lock import exclusive
 from core.engine.resume import rewind
 from core.engine.runner import Runner
 from core.errors import BugError
-from core.events import RunFinished
+from core.events import Event, RunFinished, TaskEvaluated
 from core.lm.checkpoint import Checkpoint, folder_of, read_manifest
 from core.recipe.spec import Recipe
 from core.store.home import Home
@@ -238,7 +238,8 @@ def test_that_a_training_killed_before_its_first_state_starts_over(rig: Rig) -> 
     assert later.steps("back") == [1, 2, 3, 4, 5, 6]
 
 
-def test_that_an_interrupted_measurement_is_forgotten_and_done_again(rig: Rig) -> None:
+def _stopped_after_the_first_of_two_tasks(rig: Rig) -> Recipe:
+    """A run that crashed in nf4.evaluate, before its second task."""
     tasks = {name: {"scorer": "science_exact_v1", "dataset": "science"} for name in ("one", "two")}
     recipe = a_recipe(tasks=tasks, measure={"tasks": ["one", "two"]})
     calls = []
@@ -251,12 +252,54 @@ def test_that_an_interrupted_measurement_is_forgotten_and_done_again(rig: Rig) -
     rig.fakes.before = second_task
     with pytest.raises(ValueError, match="boom"):
         rig.run(recipe)
-    assert len(rig.log.of("task_evaluated", "nf4.evaluate")) == 1
+    assert [e.task for e in rig.log.of("task_evaluated", "nf4.evaluate")] == ["one"]
+    return recipe
+
+
+def test_that_of_an_interrupted_evaluation_what_was_scored_stands(rig: Rig) -> None:
+    recipe = _stopped_after_the_first_of_two_tasks(rig)
+    (first,) = rig.log.of("task_evaluated", "nf4.evaluate")
     later = rig.again(log=rig.log)
     later.run(recipe)
     assert later.fakes.ran == ["nf4.evaluate", "back", "back.evaluate"]
-    assert [e.task for e in later.log.of("task_evaluated", "nf4.evaluate")] == ["one", "two"]
+    found = later.log.of("task_evaluated", "nf4.evaluate")
+    assert [e.task for e in found] == ["one", "two"]
+    assert found[0] is first
+    standing = later.fakes.contexts["nf4.evaluate"].evaluated["one", None]
+    assert (standing.checkpoint, standing.told) == (rig.checkpoint("nf4").identity, True)
+    assert later.fakes.contexts["back.evaluate"].evaluated == {}
     assert len(later.log.of("task_evaluated", "base.evaluate")) == 2
+
+
+def test_that_scores_by_another_protocol_or_of_other_weights_are_forgotten(rig: Rig) -> None:
+    recipe = _stopped_after_the_first_of_two_tasks(rig)
+    log = list(rig.log.events)
+    edited = rig.again(log=rig.log, fakes=Fakes(protocol="p2"))
+    edited.run(recipe)
+    found = edited.log.of("task_evaluated", "nf4.evaluate")
+    assert [(e.task, e.protocol) for e in found] == [("one", "p2"), ("two", "p2")]
+    assert len(edited.log.of("stage_started", "nf4.evaluate")) == 1
+    assert {e.protocol for e in edited.log.of("task_evaluated", "base.evaluate")} == {"p1"}
+
+    def of_other_weights(event: Event) -> Event:
+        if isinstance(event, TaskEvaluated) and event.stage == "nf4.evaluate":
+            return event.model_copy(update={"checkpoint": "0" * 64})
+        return event
+
+    other = rig.again(log=ListLog([of_other_weights(event) for event in log]))
+    other.run(recipe)
+    found = other.log.of("task_evaluated", "nf4.evaluate")
+    assert [e.checkpoint for e in found] == [rig.checkpoint("nf4").identity] * 2
+
+
+def test_that_an_interrupted_comparison_is_forgotten_and_done_again(rig: Rig) -> None:
+    rig.at("nf4.cka", 0, crash)
+    with pytest.raises(ValueError, match="boom"):
+        rig.run()
+    later = rig.again(log=rig.log)
+    later.run()
+    assert later.fakes.ran[0] == "nf4.cka"
+    assert len(later.log.of("stage_started", "nf4.cka")) == 1
 
 
 def test_that_a_finished_run_run_again_repeats_nothing(rig: Rig) -> None:
