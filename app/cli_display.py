@@ -18,6 +18,7 @@ from rich.text import Text
 from app.cli_result import Result
 from app.viewmodels import words
 from app.viewmodels.journal import line_of
+from app.viewmodels.protocol_words import READINGS
 from app.viewmodels.recipe_words import short_model
 from app.viewmodels.stage_strip import progress_text
 from core.events import Event, Heartbeat, Metrics, StageFinished
@@ -158,6 +159,10 @@ def result_table(result: Result) -> Table:
         cells = [it.text if it is not None else words.NONE for it in line.cells]
         judged = [line.delta or line.refusal, line.recovered] if result.table.delta_title else []
         table.add_row(*(Text(text) for text in (line.title, line.protocol, *cells, *judged)))
+        for name in READINGS.values():
+            read = [dict(it.beside).get(name, "") if it is not None else "" for it in line.cells]
+            if any(read):
+                table.add_row(f"  {name}", "", *(Text(text, "dim") for text in read))
     if result.cka:
         cells = [_cka(result.cka.get(column.key, math.nan)) for column in result.table.columns]
         table.add_section()

@@ -18,9 +18,9 @@ from app.viewmodels import words
 from app.viewmodels.types import Choice, FieldKind, FieldView, Value
 
 _STAGES = frozenset({"from", "teacher", "reference"})
-_DATASETS = frozenset({"dataset", "probe", "replay"})
+_DATASETS = frozenset({"dataset", "fewshot_dataset", "probe", "replay"})
 _PROSE = frozenset({"teacher_template"})
-_PATHS = frozenset({"folder", "gguf", "file"})
+_PATHS = frozenset({"folder", "gguf", "file", "include_path"})
 _MISSING = object()
 NO_VALUE = "none"
 """Typed where a field has a default and may hold no value all the same."""

@@ -111,8 +111,7 @@ class RecipeForm:
         others = {**self.models(), **(FOLLOWING if stage.get("kind") == "sdft" else {})}
         names = replace(self.names(before=int(card)), teachers=others)
         views = forms.fields(spec, stage, f"stages.{card}.", names, skip=("kind",))
-        idle = relevance.reasons(spec, stage)
-        views = [replace(it, idle=idle.get(it.path.rsplit(".", 1)[-1], "")) for it in views]
+        views = _resting(spec, stage, views)
         return sectioned(views) if issubclass(spec, TrainSpecBase) else views
 
     def set(self, path: str, value: Value) -> bool:
@@ -211,7 +210,8 @@ class RecipeForm:
             views += forms.fields(LiveCka, cka, "measure.cka.", names, section="CKA")
         for name, task in self._mapping("tasks").items():
             values = task if isinstance(task, dict) else {}
-            views += forms.fields(Task, values, f"tasks.{name}.", names, section=f"Task {name}")
+            fields = forms.fields(Task, values, f"tasks.{name}.", names, section=f"Task {name}")
+            views += _resting(Task, values, fields)
         return views
 
     def _set_source(self, path: str, choice: str) -> None:
@@ -251,6 +251,14 @@ def card_of(path: str) -> str:
     if parts[0] == "tasks":
         return MEASURE
     return parts[0] if parts[0] in (DATASETS, MEASURE) else BASE
+
+
+def _resting(
+    spec: type[BaseModel], values: Mapping[str, Any], views: Sequence[FieldView]
+) -> list[FieldView]:
+    """The fields, each with the reason why it has no effect, if it has none."""
+    idle = relevance.reasons(spec, values)
+    return [replace(it, idle=idle.get(it.path.rsplit(".", 1)[-1], "")) for it in views]
 
 
 def _field(spec: type[BaseModel], name: str) -> Any:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from app.viewmodels import forms, words
 from core.recipe.field import EMA
+from core.recipe.sources import GENERATING, WITH_SHOTS
 
 Settings = Mapping[str, Any]
 """What a spec comes to by YAML name, defaults filled in; may hold nonsense."""
@@ -121,11 +122,31 @@ RULES = (
         lambda it: it["method"] != "full",
         "Only with a LoRA adapter.",
     ),
+    Rule(
+        ("max_new_tokens",),
+        lambda it: it["scorer"] in GENERATING,
+        "Only where an answer is generated.",
+    ),
+    Rule(
+        ("num_fewshot",),
+        lambda it: it["scorer"] in WITH_SHOTS,
+        "This scorer shows no worked examples.",
+    ),
+    Rule(
+        ("fewshot_dataset",),
+        lambda it: it["scorer"] in WITH_SHOTS and _number(it, "num_fewshot") > 0,
+        "Only where worked examples are shown.",
+    ),
+    Rule(
+        ("answer_pattern", "ignore_case", "ignore_punctuation", "strip"),
+        lambda it: it["scorer"] == "exact_match_v1",
+        "Only for own questions that are matched exactly.",
+    ),
 )
 
 
 def reasons(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
-    """Why fields of a stage have no effect, by YAML name; the first rule that says so speaks."""
+    """Why fields of a stage or a task have no effect, by YAML name; the first rule that says so speaks."""
     settings = {
         key: values[key] if values.get(key) is not None else forms.default_of(info)
         for key, info in ((forms.key(name, it), it) for name, it in spec.model_fields.items())

@@ -12,6 +12,7 @@ from dataclasses import replace
 from app.viewmodels import gain, words
 from app.viewmodels.answers import Answers
 from app.viewmodels.curves import Curve
+from app.viewmodels.protocol_words import beside, refusal
 from app.viewmodels.recovered import Recovered, judge
 from app.viewmodels.types import Band, Level, ScoreCell, ScoreColumn, ScoreLine, ScoreTable
 from core.analysis import recovery
@@ -20,7 +21,7 @@ from core.analysis.statistics import wilson
 from core.events import ItemsEvaluated, PlannedStage, TaskEvaluated
 from core.recipe.plan import Step
 
-DIFFERENT = "different protocols: not comparable"
+BASE_DIFFERS = "the base was measured by another protocol"
 
 
 def cell(score: TaskEvaluated) -> ScoreCell | None:
@@ -39,6 +40,7 @@ def cell(score: TaskEvaluated) -> ScoreCell | None:
         score.scorer,
         score.dataset,
         score.seed,
+        beside(score.values),
     )
 
 
@@ -212,17 +214,18 @@ def trios(stages: Sequence[PlannedStage]) -> list[recovery.Trio]:
 def _judge(
     base: TaskEvaluated | None, degraded: TaskEvaluated | None, recovered: TaskEvaluated | None
 ) -> tuple[str, str, Recovered | None]:
-    """(delta in points, why there is none, recovered fraction)."""
+    """(delta in points, why there is none or no fraction, recovered fraction)."""
     if degraded is None or recovered is None or not degraded.n or not recovered.n:
         return "", "", None
     if degraded.protocol != recovered.protocol:
-        return "", DIFFERENT, None
+        return "", refusal(degraded.protocol_parts, recovered.protocol_parts), None
     gained = 100 * (recovered.correct / recovered.n - degraded.correct / degraded.n)
     delta = words.signed(gained)
     if base is None or not base.n:
         return delta, "", None
     if base.protocol != degraded.protocol:
-        return delta, "the base was measured by another protocol", None
+        why = refusal(base.protocol_parts, degraded.protocol_parts, BASE_DIFFERS)
+        return delta, why, None
     fraction = recovery.fraction(*map(_accuracy, (base, degraded, recovered)))
     return delta, "", judge(fraction, base, degraded)
 

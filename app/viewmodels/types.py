@@ -199,7 +199,8 @@ class Mark:
 class ScoreCell:
     """An accuracy in per cent with its 95 % Wilson interval, n items, and the protocol's fingerprint.
 
-    The rest says where it comes from: the checkpoint's stage id, scorer, dataset and the run's seed.
+    The rest says where it comes from: the checkpoint's stage id, scorer, dataset and the run's seed; and what
+    was found beside it (("format kept", "98.2 %")).
     """
 
     value: float
@@ -212,6 +213,7 @@ class ScoreCell:
     scorer: str = ""
     dataset: str = ""
     seed: int | None = None
+    beside: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
@@ -238,7 +240,7 @@ class ScoreLine:
         protocol: "official v1 · n 97", or how the protocols differ.
         cells: aligned with the table's columns; None where it was not measured.
         delta: recovered minus degraded in points ("+21.6"), or "" without both.
-        refusal: why no difference is given ("different protocols"), else "".
+        refusal: why no difference is given (which protocols differ, and in what), else "".
         certain: the difference is beyond what chance and the number of items leave open.
         rests_on: the interval of the difference, its test, and what so many items can show.
         recovered: the recovered fraction ("0.75"), "nothing lost", "loss within noise", or "".

@@ -67,11 +67,10 @@ def _run(line: ScoreLine, run: RunSummary, hue: str) -> Cell:
 def _score(score: ScoreCell | None, line: ScoreLine, *, bold: bool) -> Cell:
     if score is None:
         return Cell(words.NONE, "third", tip="not measured")
-    counts = (
-        f"{score.correct} of {score.n} · 95 % interval {score.low:.1f} to {score.high:.1f}\n"
-        f"{_origin(line, score, score.checkpoint)}"
-    )
-    return Cell(score.text, bold=bold, tip=counts)
+    counts = f"{score.correct} of {score.n} · 95 % interval {score.low:.1f} to {score.high:.1f}"
+    beside = " · ".join(f"{name} {value}" for name, value in score.beside)
+    told = (counts, beside, _origin(line, score, score.checkpoint))
+    return Cell(score.text, bold=bold, tip="\n".join(filter(None, told)))
 
 
 def _gain(line: ScoreLine) -> Cell:

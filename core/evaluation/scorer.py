@@ -78,9 +78,11 @@ def check_items(exam: Exam, problem: Callable[[Sequence[Example]], str]) -> None
 def slices(exam: Exam, known: Collection[str]) -> Iterator[list[Example]]:
     """The items still to be scored in batches, longest prompts first.
 
-    Whole batches that are known leave the others as they would have been.
+    The batches are those of the whole exam without what is known: whole batches that are known leave the others
+    as they would have been, to the last bit.
     """
     ordered = sorted(exam.scored, key=lambda one: len(one.prompt), reverse=True)
-    left = [one for one in ordered if one.id not in known]
-    for start in range(0, len(left), exam.task.batch_size):
-        yield left[start : start + exam.task.batch_size]
+    for start in range(0, len(ordered), exam.task.batch_size):
+        batch = ordered[start : start + exam.task.batch_size]
+        if left := [one for one in batch if one.id not in known]:
+            yield left

@@ -91,6 +91,8 @@ class DatasetSource(Spec):
 
 GENERATING = ("tooluse_official_v1", "tooluse_strict_v1", "science_exact_v1", "exact_match_v1")
 """Scorers that read a generated answer; the others compare the likelihoods of given ones."""
+WITH_SHOTS = ("multiple_choice_v1",)
+"""Scorers that show worked examples out of a dataset."""
 
 
 class Task(Spec):

@@ -232,6 +232,40 @@ def test_that_scores_of_different_protocols_are_not_subtracted() -> None:
     assert line.protocol == "several protocols"
 
 
+def test_that_a_refusal_names_what_differs_between_two_protocols() -> None:
+    parts = {"scorer": "tooluse_official_v1", "items": "97", "dataset": "d" * 64}
+    changed = {**parts, "items": "507", "dataset": "e" * 64, "max_new_tokens": "8"}
+
+    def of(subject: str, protocol: str, by: dict[str, str]) -> Event:
+        known = score(subject, 50, protocol=protocol)
+        return known.model_copy(update={"protocol_parts": by})
+
+    model = RunViewModel("u")
+    model.apply(logged(started(), of("nf4", "p", parts), of("back", "q", changed)))
+    assert model.score_table().lines[0].refusal == (
+        "different protocols: not comparable (scored items 97 and 507; dataset dddddddd and eeeeeeee; "
+        "longest answer \N{EN DASH} and 8)"
+    )
+    model.apply(
+        logged(of("back", "p", parts), of("base", "q", {**parts, "scorer": "tooluse_strict_v1"}))
+    )
+    (line,) = model.score_table().lines
+    assert line.delta
+    assert line.refusal == (
+        "the base was measured by another protocol (scorer strict v1 and official v1)"
+    )
+
+
+def test_that_other_readings_of_the_same_answers_stand_beside_the_score() -> None:
+    values = {"strict_accuracy": 0.402, "lenient_accuracy": 0.5, "mean_completion_tokens": 31.4}
+    model = RunViewModel("u")
+    model.apply(logged(started(), score("nf4", 40).model_copy(update={"values": values})))
+    (line,) = model.score_table().lines
+    cell = line.cells[1]
+    assert cell is not None
+    assert cell.beside == (("strict", "40.2 %"), ("lenient", "50 %"), ("tokens an answer", "31.4"))
+
+
 def test_that_nothing_lost_is_said_instead_of_a_fraction() -> None:
     model = RunViewModel("u")
     model.apply(logged(started(), score("base", 40), score("nf4", 40), score("back", 55)))

@@ -14,6 +14,7 @@ from app.viewmodels.form_sections import OTHER
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.types import FieldView
 from core.recipe.files import parse_text
+from core.recipe.sources import Task
 from core.recipe.stage_specs import STAGE_SPECS
 from core.recipe.template import TEACHER_TEMPLATE
 
@@ -164,7 +165,7 @@ def test_that_all_blocks_are_no_number_of_blocks(bench: Bench) -> None:
 
 
 def test_that_every_rule_names_fields_that_exist() -> None:
-    known = {name for spec in STAGE_SPECS.values() for name in spec.model_fields}
+    known = {name for spec in (*STAGE_SPECS.values(), Task) for name in spec.model_fields}
     assert {name for rule in relevance.RULES for name in rule.fields} <= known
 
 

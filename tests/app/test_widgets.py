@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QGuiApplication
@@ -142,6 +144,16 @@ def test_that_every_score_carries_its_origin_in_the_tooltip(theme: Theme) -> Non
             "seed 42",
         ]
     assert (cells[4].token, cells[4].tip.split("\n")[0]) == ("second", "Lost 1.0 points")
+
+
+def test_that_the_tooltip_of_a_score_tells_the_other_readings(theme: Theme) -> None:
+    beside = (("strict", "40.2 %"), ("lenient", "50 %"))
+    cell = replace(_cell(40.0), beside=beside)
+    _, (cells,) = score_rows(
+        ScoreTable((ScoreColumn("r", "nf4", "degraded"),), (ScoreLine("t", "T", "v1", (cell,)),)),
+        theme,
+    )
+    assert cells[2].tip.split("\n")[1] == "strict 40.2 % · lenient 50 %"
 
 
 def test_that_lines_name_their_run_by_letter_colour_and_own_words(theme: Theme) -> None:

@@ -26,6 +26,7 @@ def sdft(**fields: Any) -> dict[str, Any]:
 
 NF4 = {"id": "nf4", "kind": "quantize"}
 PRUNE = {"id": "cut", "kind": "prune"}
+CHOICE = {"scorer": "multiple_choice_v1", "dataset": "science", "num_fewshot": 5}
 LOOK = {"id": "look", "kind": "evaluate", "tasks": ["science"]}
 
 
@@ -124,6 +125,24 @@ def test_that_something_else_than_a_mapping_is_no_recipe() -> None:
             "called x",
             "",
         ),
+        (
+            raw(tasks={"t": {"scorer": "science_exact_v1"}}),
+            "tasks.t.dataset",
+            "none is named",
+            "Name",
+        ),
+        (
+            raw(tasks={"t": {**CHOICE, "fewshot_dataset": "sience"}}),
+            "tasks.t.fewshot_dataset",
+            "called sience",
+            "mean science?",
+        ),
+        (
+            raw(tasks={"t": {**CHOICE, "fewshot_dataset": "science"}}),
+            "tasks.t.fewshot_dataset",
+            "items that are scored",
+            "beyond the task's limit",
+        ),
         (raw(measure={"tasks": ["mmlu"]}), "measure.tasks.0", "called mmlu", ""),
         (raw(tasks={}, measure={"tasks": ["a"]}), "measure.tasks.0", "called a", "under tasks"),
         (raw(measure={"cka": {"probe": "x"}}), "measure.cka.probe", "called x", ""),
@@ -210,3 +229,15 @@ def test_that_the_papers_own_reading_of_cka_can_be_asked_for() -> None:
 def test_that_the_share_of_live_cka_lies_above_zero_and_up_to_one(share: float) -> None:
     _, problems = parse(raw(NF4, measure={"cka": {"probe": "tooluse", "max_share": share}}))
     assert [problem.path for problem in problems] == ["measure.cka.max_share"]
+
+
+def test_that_a_pattern_that_is_no_regular_expression_is_a_problem_of_its_field() -> None:
+    task = {"scorer": "exact_match_v1", "dataset": "science", "answer_pattern": "(open"}
+    recipe, problems = parse(raw(tasks={"t": task}))
+    assert recipe is None
+    (problem,) = problems
+    assert problem.path == "tasks.t.answer_pattern"
+    assert "no regular expression" in problem.message
+    recipe, problems = parse(raw(tasks={"t": {**task, "answer_pattern": r"is (\w+)"}}))
+    assert recipe is not None
+    assert check(recipe) == []

@@ -88,6 +88,20 @@ def test_that_a_reader_can_ask_for_kinds(store: Store, uid: str, whole_run: list
     assert kinds == {"cka_measured", "metrics"}
 
 
+def test_that_a_reader_can_ask_for_one_stage(
+    store: Store, uid: str, whole_run: list[Event]
+) -> None:
+    store.record(uid, whole_run)
+    stages = {getattr(event, "stage", "") for event in whole_run} - {""}
+    assert len(stages) > 1
+    for stage in stages:
+        found = [entry.event for entry in store.events(uid, stage=stage)]
+        assert found
+        assert {event.stage for event in found} == {stage}  # type: ignore[union-attr]
+        scored = store.events(uid, stage=stage, kinds=["task_evaluated"], limit=1)
+        assert {entry.event.kind for entry in scored} <= {"task_evaluated"}
+
+
 def test_that_only_the_newest_progress_of_each_stage_and_heartbeat_is_kept(
     store: Store, uid: str
 ) -> None:
