@@ -353,6 +353,7 @@ _CHOICES = {
     "lm_eval": "a task of lm-eval",
     "sciknoweval": "SciKnowEval",
     "mmlu": "MMLU",
+    "winogrande": "Winogrande",
     "name": "ships with Rekindle",
     "folder": "folder",
     "hub": "Hugging Face hub",

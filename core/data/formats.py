@@ -35,6 +35,7 @@ EXPECTED: Mapping[str, str] = {
     " golden_response (list of texts)",
     "sciknoweval": 'question (text), choices {"text": […], "label": […]}, answerKey (one of the labels)',
     "mmlu": "question (text), choices (list of texts), answer (index or letter), subject",
+    "winogrande": 'sentence (text with a blank "_"), option1, option2, answer ("1" or "2")',
     "messages": 'messages or prompt (list of {"role", "content"}), and answer or a last assistant turn',
     "columns": "the columns that `columns` names",
 }
@@ -53,6 +54,8 @@ def recognise(fields: Mapping[str, Any]) -> str | None:
         return "sciknoweval"
     if "question" in fields and "answer" in fields and isinstance(choices, list):
         return "mmlu"
+    if all(isinstance(fields.get(name), str) for name in ("sentence", "option1", "option2")):
+        return "winogrande"
     if isinstance(fields.get("messages"), list) or isinstance(prompt, list):
         return "messages"
     return None
@@ -145,6 +148,17 @@ def _mmlu(fields: Mapping[str, Any], identity: str) -> Example:
         fields.get("answer"),
         group=str(fields.get("subject") or ""),
     )
+
+
+def _winogrande(fields: Mapping[str, Any], identity: str) -> Example:
+    sentence = _text(fields, "sentence")
+    if "_" not in sentence:
+        raise Misfit("sentence has no blank _")
+    answer = str(fields.get("answer") or "").strip()
+    if answer not in ("1", "2"):
+        raise Misfit(f"answer {answer!r} is neither 1 nor 2")
+    options = [_text(fields, "option1"), _text(fields, "option2")]
+    return _multiple_choice(identity, sentence, options, int(answer) - 1)
 
 
 def _multiple_choice(
@@ -294,5 +308,6 @@ _FORMATS: Mapping[str, Callable[[Mapping[str, Any], str], Example]] = {
     "tooluse": _tooluse,
     "sciknoweval": _sciknoweval,
     "mmlu": _mmlu,
+    "winogrande": _winogrande,
     "messages": _messages,
 }

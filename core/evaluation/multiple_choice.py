@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import torch
-
 from core.data.example import Example
 from core.errors import UserError
-from core.lm.mode import evaluating
+from core.evaluation.likelihood import Likelihood, item_likelihoods
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -86,84 +84,44 @@ def choose_shots(example: Example, pool: Sequence[Example], count: int) -> list[
 
 
 @dataclass(frozen=True)
-class Continuation:
-    """Token ids of a context and of what follows it."""
-
-    context: tuple[int, ...]
-    following: tuple[int, ...]
-
-
-def continuation(tokenizer: PreTrainedTokenizerBase, context: str, text: str) -> Continuation:
-    """Split the tokens of context + text where the context's own tokens end, as lm-eval does."""
-    before = tuple(tokenizer.encode(context, add_special_tokens=False))
-    whole = tuple(tokenizer.encode(context + text, add_special_tokens=False))
-    return Continuation(whole[: len(before)], whole[len(before) :])
-
-
-def log_likelihoods(
-    model: PreTrainedModel,
-    continuations: Sequence[Continuation],
-    *,
-    pad_id: int,
-    batch_size: int,
-    check: Callable[[], None] = lambda: None,
-) -> list[float]:
-    """The log-probability (nats) of each continuation given its context.
-
-    Continuations whose network input is the same (one-token options of one question) share one row of the
-    batch. Rows are padded on the left, so the head is computed for the last positions only.
-    """
-    inputs: dict[tuple[int, ...], list[int]] = {}  # row of the batch -> continuations it answers
-    for index, each in enumerate(continuations):
-        inputs.setdefault(each.context + each.following[:-1], []).append(index)
-    result = [0.0] * len(continuations)
-    ordered = sorted(inputs, key=len, reverse=True)
-    for start in range(0, len(ordered), batch_size):
-        check()
-        rows = ordered[start : start + batch_size]
-        targets = [[continuations[index].following for index in inputs[row]] for row in rows]
-        keep = max(len(following) for row in targets for following in row)
-        logits = _last_logits(model, rows, keep, pad_id)  # (rows, keep, V)
-        for row, row_logits in zip(rows, logits, strict=True):
-            scores = torch.log_softmax(row_logits.float(), dim=-1)
-            for index in inputs[row]:
-                following = continuations[index].following
-                wanted = torch.tensor(following, device=scores.device)[:, None]
-                picked = scores[-len(following) :].gather(1, wanted)
-                result[index] = float(picked.double().sum())
-    return result
-
-
-def _last_logits(
-    model: PreTrainedModel, rows: Sequence[tuple[int, ...]], keep: int, pad_id: int
-) -> torch.Tensor:
-    """Logits (rows, keep, V) at the last `keep` positions of rows of token ids."""
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), pad_id)
-    mask = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        ids[index, width - len(row) :] = torch.tensor(row)
-        mask[index, width - len(row) :] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    device = model.device
-    with torch.no_grad(), evaluating(model):
-        output = model(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
-            use_cache=False,
-            logits_to_keep=keep,
-        )
-    logits: torch.Tensor = output.logits
-    return logits
-
-
-@dataclass(frozen=True)
 class Choice:
     """What the model chose, and by how many nats the gold option leads the best other one."""
 
     index: int
     margin: float
+
+
+def requests(example: Example, shots: Sequence[Example] = ()) -> list[tuple[str, str]]:
+    """The context and the continuation of each letter."""
+    context = prompt(example, shots)
+    return [(context, f" {letter}") for letter in LETTERS[: len(example.choices)]]
+
+
+def option_requests(example: Example, shots: Sequence[Example] = ()) -> list[tuple[str, str]]:
+    """The bare question, after answered ones if asked for, and the continuation of each option's text."""
+    worked = "".join(f"{_stated(shot, _gold(shot))}\n\n" for shot in shots)
+    context = f"{worked}{example.question.strip()}"
+    return [(context, f" {choice}") for choice in example.choices]
+
+
+def _stated(example: Example, index: int) -> str:
+    return OPTION_FORM.format(question=example.question.strip(), choice=example.choices[index])
+
+
+def choice(example: Example, likelihoods: Sequence[Likelihood]) -> Choice:
+    """The likeliest option."""
+    return _likeliest(example, [each.log_likelihood for each in likelihoods])
+
+
+def choice_per_character(example: Example, likelihoods: Sequence[Likelihood]) -> Choice:
+    """The option of highest log-likelihood per character (lm-eval's acc_norm); margins are so, too."""
+    return _likeliest(
+        example,
+        [
+            each.log_likelihood / max(len(text), 1)
+            for each, text in zip(likelihoods, example.choices, strict=True)
+        ],
+    )
 
 
 def answer(
@@ -176,17 +134,10 @@ def answer(
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Choice]:
     """The model's choice for each example; `shots` holds the worked examples of each."""
-    requests = [
-        continuation(tokenizer, prompt(example, worked), f" {letter}")
-        for example, worked in zip(examples, shots, strict=True)
-        for letter in LETTERS[: len(example.choices)]
-    ]
-    pad_id = tokenizer.pad_token_id or 0
-    scores = iter(
-        log_likelihoods(model, requests, pad_id=pad_id, batch_size=batch_size, check=check)
-    )
-    for example in examples:
-        yield _likeliest(example, [next(scores) for _ in example.choices])
+    asked = [requests(one, worked) for one, worked in zip(examples, shots, strict=True)]
+    found = dict(item_likelihoods(model, tokenizer, asked, batch_size=batch_size, check=check))
+    for place, example in enumerate(examples):
+        yield choice(example, found[place])
 
 
 def choose_option(
@@ -197,20 +148,11 @@ def choose_option(
     batch_size: int,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Choice]:
-    """The option of highest log-likelihood per character for each example; margins are so, too."""
-    requests = [
-        continuation(tokenizer, example.question.strip(), f" {choice}")
-        for example in examples
-        for choice in example.choices
-    ]
-    pad_id = tokenizer.pad_token_id or 0
-    scores = iter(
-        log_likelihoods(model, requests, pad_id=pad_id, batch_size=batch_size, check=check)
-    )
-    for example in examples:
-        yield _likeliest(
-            example, [next(scores) / max(len(choice), 1) for choice in example.choices]
-        )
+    """The option of highest log-likelihood per character for each example."""
+    asked = [option_requests(one) for one in examples]
+    found = dict(item_likelihoods(model, tokenizer, asked, batch_size=batch_size, check=check))
+    for place, example in enumerate(examples):
+        yield choice_per_character(example, found[place])
 
 
 def _likeliest(example: Example, options: Sequence[float]) -> Choice:

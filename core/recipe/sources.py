@@ -60,9 +60,9 @@ class DatasetSource(Spec):
         "Split of the hub dataset or of a folder of splits; train, tune or eval of a generated task.",
         default=None,
     )
-    format: Literal["auto", "sciknoweval", "tooluse", "mmlu", "messages", "columns"] = about(
-        "How rows are read; auto recognises the format by its content.", default="auto"
-    )
+    format: Literal[
+        "auto", "sciknoweval", "tooluse", "mmlu", "winogrande", "messages", "columns"
+    ] = about("How rows are read; auto recognises the format by its content.", default="auto")
     columns: dict[str, str] = about(
         "For format columns: which column is prompt, demonstration, answer, choices, system, subject.",
         default={},

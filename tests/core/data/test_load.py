@@ -120,6 +120,20 @@ def test_that_mmlu_is_read_with_options_and_index(files: TinyData) -> None:
     assert example.prompt == f"{row['question']}\nA. {a}\nB. {b}\nC. {c}\nD. {d}\nAnswer:"
 
 
+def test_that_winogrande_is_read_by_its_columns(tmp_path: Path) -> None:
+    row = {"sentence": "Ann thanked Eve, so _ smiled.", "option1": "Ann", "option2": "Eve"}
+    data = read(write_jsonl(tmp_path / "a.jsonl", [{**row, "answer": "2"}, {**row, "answer": "1"}]))
+    assert data.format == "winogrande"
+    example = data.examples[0]
+    assert (example.question, example.choices) == (row["sentence"], ("Ann", "Eve"))
+    assert (example.gold_choice, example.gold) == (1, "B")
+    assert data.examples[1].gold_choice == 0
+    error = refused(write_jsonl(tmp_path / "b.jsonl", [{**row, "answer": ""}]))
+    assert "answer '' is neither 1 nor 2" in error.message
+    error = refused(write_jsonl(tmp_path / "c.jsonl", [{**row, "sentence": "No.", "answer": "1"}]))
+    assert "sentence has no blank _" in error.message
+
+
 def test_that_messages_end_with_a_question_or_its_answer(tmp_path: Path) -> None:
     user, answer = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
     rows = [

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from core.data.example import Example, Message
-from core.errors import StopRequested, UserError
+from core.errors import UserError
 from core.evaluation.multiple_choice import (
-    Continuation,
     answer,
     choose_option,
     choose_shots,
-    continuation,
-    log_likelihoods,
     problem,
     prompt,
 )
@@ -57,42 +52,6 @@ def _plain(context: tuple[int, ...], following: tuple[int, ...]) -> float:
     return total
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_that_batched_scores_equal_plain_ones(batch_size: int) -> None:
-    requests = [
-        Continuation((5, 6, 7), (8,)),
-        Continuation((5, 6, 7), (9,)),
-        Continuation((5, 6, 7), (8, 11, 300)),
-        Continuation((17, 4, 200, 34, 90, 5, 6), (1, 2)),
-        Continuation((42,), (10,)),
-        Continuation((5, 6, 7), (8,)),
-    ]
-    found = log_likelihoods(tiny_model(), requests, pad_id=0, batch_size=batch_size)
-    expected = [_plain(each.context, each.following) for each in requests]
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert found[0] == found[5]
-
-
-def test_that_one_token_options_of_a_question_share_one_row(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model, rows = tiny_model(), []
-    forward = model.forward
-
-    def counted(*args: object, **kwargs: torch.Tensor) -> object:
-        rows.append(tuple(kwargs["input_ids"].shape))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", counted)
-    requests = [
-        Continuation(context, (letter,))
-        for context in ((5, 6, 7), (8, 9))
-        for letter in (40, 41, 42, 43)
-    ]
-    log_likelihoods(model, requests, pad_id=0, batch_size=8)
-    assert rows == [(2, 3)]
-
-
 def test_that_the_choice_is_the_likeliest_letter_and_the_margin_is_to_the_best_other() -> None:
     tokenizer = tiny_tokenizer()
     items = [_item(i, options=2 + i % 4) for i in range(6)]
@@ -112,21 +71,6 @@ def test_that_the_choice_is_the_likeliest_letter_and_the_margin_is_to_the_best_o
     assert len({choice.index for choice in found}) > 1
 
 
-def test_that_scoring_leaves_the_training_mode_as_it_was() -> None:
-    model = tiny_model().train()
-    model.model.layers[0].eval()
-    before = [module.training for module in model.modules()]
-    log_likelihoods(model, [Continuation((5,), (6,))], pad_id=0, batch_size=1)
-    assert [module.training for module in model.modules()] == before
-
-
-def test_that_tokens_are_split_where_the_context_ends() -> None:
-    tokenizer = tiny_tokenizer()
-    each = continuation(tokenizer, "Answer:", " A")
-    assert tokenizer.decode(each.context) == "Answer:"
-    assert tokenizer.decode(each.following) == " A"
-
-
 def test_that_worked_examples_are_the_first_of_the_subject_in_the_pool() -> None:
     pool = [_item(i, group="ab"[i % 2]) for i in range(6)]
     assert [one.id for one in choose_shots(_item(7, group="b"), pool, 2)] == ["1", "3"]
@@ -143,26 +87,6 @@ def test_that_items_without_options_or_gold_are_named() -> None:
     assert "item 0 has 1 options" in problem([_item(0, options=1)])
     bare = Example(id="8", messages=good.messages, choices=good.choices, gold_choice=0)
     assert "no question" in problem([bare])
-
-
-def test_that_a_stop_is_heard_between_batches() -> None:
-    calls = []
-
-    def check() -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise StopRequested
-
-    requests = [Continuation((token,), (6,)) for token in range(5, 11)]
-    with pytest.raises(StopRequested):
-        log_likelihoods(tiny_model(), requests, pad_id=0, batch_size=2, check=check)
-    assert len(calls) == 2
-
-
-def test_that_scores_are_log_probabilities() -> None:
-    requests = [Continuation((5, 6), (token,)) for token in range(512)]
-    found = log_likelihoods(tiny_model(), requests, pad_id=0, batch_size=8)
-    assert sum(map(math.exp, found)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_that_options_are_compared_per_character_as_lm_evals_acc_norm() -> None:

@@ -1,0 +1,78 @@
+"""The plan of a scoring: every row once, and fewer tokens where rows share their beginnings."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.evaluation.sharing import MAX_GROWTH, Group, common, plan
+
+ROWS = st.lists(
+    st.lists(st.integers(0, 2), min_size=1, max_size=30).map(tuple),
+    min_size=0,
+    max_size=25,
+    unique=True,
+)
+
+
+def written(groups: list[Group]) -> dict[int, tuple[int, ...]]:
+    """Each row put together again."""
+    found = {}
+    for group in groups:
+        for pack in group.packs:
+            for row, branch in zip(pack.rows, pack.branches, strict=True):
+                assert row not in found
+                found[row] = group.prefix + pack.shared + branch
+    return found
+
+
+def cost(groups: list[Group]) -> int:
+    return sum(len(group.prefix) + sum(map(len, group.packs)) for group in groups)
+
+
+@given(rows=ROWS, data=st.data(), pass_tokens=st.integers(0, 20), packing=st.booleans())
+def test_that_every_row_is_laid_out_once_and_whole(
+    rows: list[tuple[int, ...]], data: st.DataObject, pass_tokens: int, packing: bool
+) -> None:
+    contexts = [data.draw(st.integers(0, len(row) - 1)) for row in rows]
+    groups = plan(rows, contexts, pass_tokens=pass_tokens, packing=packing)
+    assert written(groups) == dict(enumerate(rows))
+    assert cost(groups) <= sum(map(len, rows))
+    for group in groups:
+        for pack in group.packs:
+            assert packing or len(pack.rows) == 1
+            longest = max(len(pack.shared) + len(branch) for branch in pack.branches)
+            assert len(pack) <= MAX_GROWTH * longest
+            for row in pack.rows:
+                shared = len(group.prefix) + (len(pack.shared) if len(pack.rows) > 1 else 0)
+                assert shared <= max(contexts[row], 0)
+
+
+def test_that_worked_examples_are_a_prefix_and_options_a_pack() -> None:
+    worked = {subject: tuple(range(subject, subject + 50)) for subject in (1000, 2000)}
+    rows = [
+        worked[subject] + (number,) * 9 + (option, option)
+        for subject in worked
+        for number in range(5)
+        for option in (90, 91, 92)
+    ]
+    groups = plan(rows, [len(row) - 1 for row in rows], pass_tokens=64, packing=True)
+    assert sorted(group.prefix for group in groups) == sorted(worked.values())
+    for group in groups:
+        packs = sorted((pack.shared[0], len(pack.branches)) for pack in group.packs)
+        assert packs == [(number, 3) for number in range(5)]
+    assert cost(groups) == 2 * (50 + 5 * (9 + 3 * 2))
+
+
+def test_that_a_prefix_is_left_alone_where_a_pass_costs_more() -> None:
+    rows = [(1, 2, 3, 4, 5, number) for number in range(4)]
+    contexts = [5] * 4
+    assert [g.prefix for g in plan(rows, contexts, pass_tokens=100, packing=False)] == [()]
+    assert [g.prefix for g in plan(rows, contexts, pass_tokens=14, packing=False)] == [rows[0][:5]]
+    assert [g.prefix for g in plan(rows, [3] * 4, pass_tokens=8, packing=False)] == [rows[0][:3]]
+
+
+def test_that_common_counts_equal_first_tokens() -> None:
+    assert common((1, 2, 3), (1, 2, 4)) == 2
+    assert common((1, 2), (1, 2, 4)) == 2
+    assert common((1, 2, 3), (9, 2, 3), start=1) == 3
