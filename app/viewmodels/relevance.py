@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from app.viewmodels import forms, words
 from core.recipe.field import EMA
-from core.recipe.sources import GENERATING, WITH_SHOTS
+from core.recipe.sources import GENERATING, LM_EVAL, WITH_SHOTS
 
 Settings = Mapping[str, Any]
 """What a spec comes to by YAML name, defaults filled in; may hold nonsense."""
@@ -129,7 +129,7 @@ RULES = (
     ),
     Rule(
         ("num_fewshot",),
-        lambda it: it["scorer"] in WITH_SHOTS,
+        lambda it: it["scorer"] in (*WITH_SHOTS, LM_EVAL),
         "This scorer shows no worked examples.",
     ),
     Rule(
@@ -141,6 +141,16 @@ RULES = (
         ("answer_pattern", "ignore_case", "ignore_punctuation", "strip"),
         lambda it: it["scorer"] == "exact_match_v1",
         "Only for own questions that are matched exactly.",
+    ),
+    Rule(
+        ("lm_eval_task", "include_path"),
+        lambda it: it["scorer"] == LM_EVAL,
+        "Only for a task of lm-eval.",
+    ),
+    Rule(
+        ("dataset",),
+        lambda it: it.get("scorer") != LM_EVAL,
+        "A task of lm-eval brings its own items.",
     ),
 )
 

@@ -230,7 +230,13 @@ def resolve_paths(recipe: Recipe, folder: Path) -> Recipe:
         else source
         for name, source in recipe.datasets.items()
     }
-    return recipe.model_copy(update={"base": base, "datasets": datasets})
+    tasks = {
+        name: task.model_copy(update={"include_path": _found(task.include_path, folder)})
+        if task.include_path
+        else task
+        for name, task in recipe.tasks.items()
+    }
+    return recipe.model_copy(update={"base": base, "datasets": datasets, "tasks": tasks})
 
 
 def _found(given: str, folder: Path) -> str:

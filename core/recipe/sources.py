@@ -91,8 +91,10 @@ class DatasetSource(Spec):
 
 GENERATING = ("tooluse_official_v1", "tooluse_strict_v1", "science_exact_v1", "exact_match_v1")
 """Scorers that read a generated answer; the others compare the likelihoods of given ones."""
-WITH_SHOTS = ("multiple_choice_v1",)
+WITH_SHOTS = ("multiple_choice_v1", "winogrande_v1")
 """Scorers that show worked examples out of a dataset."""
+LM_EVAL = "lm_eval"
+"""The scorer whose tasks lm-eval brings along, items and all."""
 
 
 class Task(Spec):
@@ -104,9 +106,13 @@ class Task(Spec):
         "science_exact_v1",
         "exact_match_v1",
         "multiple_choice_v1",
+        "winogrande_v1",
         "option_likelihood_v1",
+        "lm_eval",
     ] = about("How an answer is judged.")
-    dataset: str | None = about("Name of the dataset with the evaluation items.", default=None)
+    dataset: str | None = about(
+        "Name of the dataset with the evaluation items; none for a task of lm-eval.", default=None
+    )
     limit: int | None = about("Score only the first N items.", default=None, ge=1, unit="items")
     max_new_tokens: int = about(
         "Longest generated answer; greedy decoding.",
@@ -117,7 +123,7 @@ class Task(Spec):
         paper="1024 tooluse, 2048 science",
     )
     num_fewshot: int = about(
-        "Worked examples shown before a multiple-choice question.",
+        "Worked examples shown before a question.",
         default=0,
         ge=0,
         le=25,
@@ -137,6 +143,11 @@ class Task(Spec):
     ignore_case: bool = about("Compare without regard to upper and lower case.", default=False)
     ignore_punctuation: bool = about("Compare without ASCII punctuation.", default=False)
     strip: bool = about("Compare without white space at both ends.", default=True)
+
+    lm_eval_task: str | None = about(
+        "Name of the task in lm-eval, one task and no group.", default=None, min_length=1
+    )
+    include_path: str | None = about("Folder with lm-eval tasks of your own.", default=None)
 
     @field_validator("answer_pattern")
     @classmethod

@@ -94,6 +94,15 @@ def check_files(recipe: Recipe, root: Path) -> list[Problem]:
                     "Give the full path of the model, or name a model that ships with Rekindle.",
                 )
             )
+    for name, task in recipe.tasks.items():
+        if task.include_path and not (root / Path(task.include_path).expanduser()).is_dir():
+            problems.append(
+                Problem(
+                    f"tasks.{name}.include_path",
+                    f"There is no folder {task.include_path}.",
+                    "Give the full path of the folder with the task's YAML file.",
+                )
+            )
     for name, source in recipe.datasets.items():
         if source.file and not (root / Path(source.file).expanduser()).exists():
             problems.append(

@@ -27,6 +27,7 @@ def sdft(**fields: Any) -> dict[str, Any]:
 NF4 = {"id": "nf4", "kind": "quantize"}
 PRUNE = {"id": "cut", "kind": "prune"}
 CHOICE = {"scorer": "multiple_choice_v1", "dataset": "science", "num_fewshot": 5}
+LM_EVAL_TASK = {"scorer": "lm_eval", "lm_eval_task": "arc_easy"}
 LOOK = {"id": "look", "kind": "evaluate", "tasks": ["science"]}
 
 
@@ -142,6 +143,24 @@ def test_that_something_else_than_a_mapping_is_no_recipe() -> None:
             "tasks.t.fewshot_dataset",
             "items that are scored",
             "beyond the task's limit",
+        ),
+        (
+            raw(tasks={"t": {"scorer": "lm_eval"}}),
+            "tasks.t.lm_eval_task",
+            "No task of lm-eval",
+            "arc_easy",
+        ),
+        (
+            raw(tasks={"t": {**LM_EVAL_TASK, "dataset": "science"}}),
+            "tasks.t.dataset",
+            "its own items",
+            "another scorer",
+        ),
+        (
+            raw(tasks={"t": {**CHOICE, "lm_eval_task": "arc_easy"}}),
+            "tasks.t.lm_eval_task",
+            "items of a dataset",
+            "set scorer to lm_eval",
         ),
         (raw(measure={"tasks": ["mmlu"]}), "measure.tasks.0", "called mmlu", ""),
         (raw(tasks={}, measure={"tasks": ["a"]}), "measure.tasks.0", "called a", "under tasks"),
