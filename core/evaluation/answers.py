@@ -68,7 +68,7 @@ class AnswerScorer:
         """See `Scorer`."""
         model, tokenizer = who.model, who.tokenizer
         eos_ids = end_ids(model, tokenizer) | {end_of_turn_id(tokenizer)}
-        for part in slices(exam, known):
+        for part in slices(exam, known, exam.task.batch_size):
             who.check()
             answers = generate(
                 model,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import BugError
 from core.evaluation.answers import EXACT_MATCH, SCIENCE, TOOLUSE_OFFICIAL, TOOLUSE_STRICT
 from core.evaluation.exam import Exam
-from core.evaluation.options import MULTIPLE_CHOICE, OPTION_LIKELIHOOD
+from core.evaluation.options import MULTIPLE_CHOICE, OPTION_LIKELIHOOD, WINOGRANDE
 from core.evaluation.protocol import fingerprint
 from core.evaluation.scorer import Examinee, Scorer
 from core.events import EvaluatedItem
@@ -28,6 +28,7 @@ SCORERS: Mapping[str, Scorer] = {
     "science_exact_v1": SCIENCE,
     "exact_match_v1": EXACT_MATCH,
     "multiple_choice_v1": MULTIPLE_CHOICE,
+    "winogrande_v1": WINOGRANDE,
     "option_likelihood_v1": OPTION_LIKELIHOOD,
 }
 
@@ -45,7 +46,8 @@ class TaskScore:
         values: what else was found, the means of the items' own values by name. Of generated answers
             `ended_rate` and `mean_completion_tokens`; of tool use and science `lenient_accuracy`; of tool use
             `strict_accuracy`, or `official_accuracy` where the score itself is the strict one; of science and of
-            answers by a pattern `format_rate`; of choices by likelihood `mean_margin` (nats).
+            answers by a pattern `format_rate`; of choices by likelihood `mean_margin` (nats) and `cut_rate`, the
+            share of items that were longer than the network reads.
     """
 
     n: int

@@ -11,17 +11,11 @@ character is the answer (lm-eval's `acc_norm`). It asks for no binding of letter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
 
 from core.data.example import Example
-from core.errors import UserError
-from core.evaluation.likelihood import Likelihood, item_likelihoods
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from core.evaluation.likelihood import Likelihood
 
 LETTERS = "ABCDEFGHIJ"
 DESCRIPTION = "The following are multiple choice questions (with answers) about {subject}.\n\n"
@@ -67,22 +61,6 @@ def problem(examples: Sequence[Example]) -> str:
     return ""
 
 
-def choose_shots(example: Example, pool: Sequence[Example], count: int) -> list[Example]:
-    """The worked examples for one item: the first of its subject in a pool that holds no scored item.
-
-    Raises:
-        UserError: the pool holds too few.
-    """
-    found = list(islice((other for other in pool if other.group == example.group), count))
-    if len(found) < count:
-        subject = f" on {example.group}" if example.group else ""
-        raise UserError(
-            f"{count} worked examples{subject} are wanted, and the dataset has {len(found)} beyond the scored items.",
-            "Lower the task's limit so that items are left over for examples, or set num_fewshot to 0.",
-        )
-    return found
-
-
 @dataclass(frozen=True)
 class Choice:
     """What the model chose, and by how many nats the gold option leads the best other one."""
@@ -122,37 +100,6 @@ def choice_per_character(example: Example, likelihoods: Sequence[Likelihood]) ->
             for each, text in zip(likelihoods, example.choices, strict=True)
         ],
     )
-
-
-def answer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    shots: Sequence[Sequence[Example]],
-    *,
-    batch_size: int,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[Choice]:
-    """The model's choice for each example; `shots` holds the worked examples of each."""
-    asked = [requests(one, worked) for one, worked in zip(examples, shots, strict=True)]
-    found = dict(item_likelihoods(model, tokenizer, asked, batch_size=batch_size, check=check))
-    for place, example in enumerate(examples):
-        yield choice(example, found[place])
-
-
-def choose_option(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    *,
-    batch_size: int,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[Choice]:
-    """The option of highest log-likelihood per character for each example."""
-    asked = [option_requests(one) for one in examples]
-    found = dict(item_likelihoods(model, tokenizer, asked, batch_size=batch_size, check=check))
-    for place, example in enumerate(examples):
-        yield choice_per_character(example, found[place])
 
 
 def _likeliest(example: Example, options: Sequence[float]) -> Choice:

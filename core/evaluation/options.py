@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.data.example import Example
-from core.evaluation import multiple_choice
+from core.errors import UserError
+from core.evaluation import multiple_choice, winogrande
 from core.evaluation.exam import Exam
+from core.evaluation.likelihood import Likelihood, item_likelihoods
+from core.evaluation.multiple_choice import Choice
 from core.evaluation.protocol import digest
 from core.evaluation.scorer import Batch, Examinee, check_items, slices
 from core.evaluation.shots import source_of, worked_examples
@@ -17,11 +20,8 @@ from core.events import EvaluatedItem
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Answer = Callable[
-    [Examinee, Sequence[Example], Sequence[Sequence[Example]], int],
-    Iterator[multiple_choice.Choice],
-]
-"""The choices for examples, by their worked examples, with so many rows of a batch."""
+SHARED_BATCHES = 8
+"""Batches asked together where worked examples stand before the questions: these are read once for all of them."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,30 @@ class OptionScorer:
 
     Attributes:
         problem: what keeps items from being scored, "" if nothing does.
-        form: everything the prompt is made of besides the item.
-        answer: chooses.
+        requests: context and continuation of each option, for an item and its worked examples.
+        choose: by the likelihoods of an item's requests.
         name: of an option by its place, for reading.
+        form: everything the prompt is made of besides the items.
         decoding: what is compared.
-        with_shots: whether worked examples are shown when the task asks for them.
     """
 
     problem: Callable[[Sequence[Example]], str]
-    form: Sequence[str]
-    answer: Answer
+    requests: Callable[[Example, Sequence[Example]], list[tuple[str, str]]]
+    choose: Callable[[Example, Sequence[Likelihood]], Choice]
     name: Callable[[Example, int], str]
+    form: Sequence[str]
     decoding: str
-    with_shots: bool = True
 
     def check(self, exam: Exam) -> None:
         """See `Scorer`; too few items for the worked examples are an error, too."""
         check_items(exam, self.problem)
-        worked_examples(exam, exam.whole, self._count_shots(exam))
+        shown = worked_examples(exam, exam.whole)
+        found = self.problem(list({shot.id: shot for shots in shown for shot in shots}.values()))
+        if found:
+            raise UserError(
+                f"Task {exam.name} cannot show worked examples out of dataset {exam.task.fewshot_dataset}: {found}.",
+                "Name another fewshot_dataset.",
+            )
 
     def count(self, exam: Exam) -> int:
         """See `Scorer`."""
@@ -55,7 +61,7 @@ class OptionScorer:
 
     def parts(self, exam: Exam, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
         """See `Scorer`."""
-        count = self._count_shots(exam)
+        count = exam.task.num_fewshot
         return {
             "dataset": exam.items.fingerprint,
             "num_fewshot": str(count),
@@ -67,54 +73,59 @@ class OptionScorer:
 
     def batches(self, who: Examinee, exam: Exam, known: Collection[str]) -> Iterator[Batch]:
         """See `Scorer`."""
-        for part in slices(exam, known):
+        size = exam.task.batch_size
+        shared = exam.task.num_fewshot > 0
+        for part in slices(exam, known, SHARED_BATCHES * size if shared else size, by_group=shared):
             who.check()
-            shots = worked_examples(exam, part, self._count_shots(exam))
-            choices = self.answer(who, part, shots, exam.task.batch_size)
-            yield tuple(
-                EvaluatedItem(
-                    item=example.id,
-                    correct=choice.index == example.gold_choice,
-                    score=choice.margin,
-                    completion=self.name(example, choice.index),
-                    gold=self.name(example, example.gold_choice or 0),
-                    values={"mean_margin": choice.margin},
-                )
-                for example, choice in zip(part, choices, strict=True)
+            shots = worked_examples(exam, part)
+            asked = [self.requests(one, worked) for one, worked in zip(part, shots, strict=True)]
+            found = dict(
+                item_likelihoods(who.model, who.tokenizer, asked, batch_size=size, check=who.check)
             )
+            yield tuple(self._item(one, found[place]) for place, one in enumerate(part))
 
-    def _count_shots(self, exam: Exam) -> int:
-        return exam.task.num_fewshot if self.with_shots else 0
+    def _item(self, example: Example, likelihoods: Sequence[Likelihood]) -> EvaluatedItem:
+        choice = self.choose(example, likelihoods)
+        cut = any(each.cut for each in likelihoods)
+        return EvaluatedItem(
+            item=example.id,
+            correct=choice.index == example.gold_choice,
+            score=choice.margin,
+            completion=self.name(example, choice.index),
+            gold=self.name(example, example.gold_choice or 0),
+            values={"mean_margin": choice.margin, "cut_rate": float(cut)},
+        )
 
 
-def _letters(
-    who: Examinee, examples: Sequence[Example], shots: Sequence[Sequence[Example]], batch_size: int
-) -> Iterator[multiple_choice.Choice]:
-    return multiple_choice.answer(
-        who.model, who.tokenizer, examples, shots, batch_size=batch_size, check=who.check
-    )
+def _letter(example: Example, index: int) -> str:
+    return multiple_choice.LETTERS[index]
 
 
-def _options(
-    who: Examinee, examples: Sequence[Example], shots: Sequence[Sequence[Example]], batch_size: int
-) -> Iterator[multiple_choice.Choice]:
-    return multiple_choice.choose_option(
-        who.model, who.tokenizer, examples, batch_size=batch_size, check=who.check
-    )
+def _option(example: Example, index: int) -> str:
+    return example.choices[index]
 
 
 MULTIPLE_CHOICE = OptionScorer(
     multiple_choice.problem,
+    multiple_choice.requests,
+    multiple_choice.choice,
+    _letter,
     multiple_choice.FORM,
-    _letters,
-    lambda one, index: multiple_choice.LETTERS[index],
     "log-likelihood of the letter",
+)
+WINOGRANDE = OptionScorer(
+    winogrande.problem,
+    winogrande.requests,
+    multiple_choice.choice,
+    _option,
+    winogrande.FORM,
+    winogrande.DECODING,
 )
 OPTION_LIKELIHOOD = OptionScorer(
     multiple_choice.problem,
+    multiple_choice.option_requests,
+    multiple_choice.choice_per_character,
+    _option,
     (multiple_choice.OPTION_FORM,),
-    _options,
-    lambda one, index: one.choices[index],
     "log-likelihood of the option per character",
-    with_shots=False,
 )

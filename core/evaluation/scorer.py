@@ -75,14 +75,32 @@ def check_items(exam: Exam, problem: Callable[[Sequence[Example]], str]) -> None
         )
 
 
-def slices(exam: Exam, known: Collection[str]) -> Iterator[list[Example]]:
+def slices(
+    exam: Exam, known: Collection[str], size: int, *, by_group: bool = False
+) -> Iterator[list[Example]]:
     """The items still to be scored in batches, longest prompts first.
 
     The batches are those of the whole exam without what is known: whole batches that are known leave the others
     as they would have been, to the last bit.
+
+    Args:
+        exam: what is scored.
+        known: ids of items that are left out.
+        size: items of a batch.
+        by_group: keep items of one subject together, whose worked examples are the same.
     """
-    ordered = sorted(exam.scored, key=lambda one: len(one.prompt), reverse=True)
-    for start in range(0, len(ordered), exam.task.batch_size):
-        batch = ordered[start : start + exam.task.batch_size]
-        if left := [one for one in batch if one.id not in known]:
+    longest: dict[str, int] = {}
+    for one in exam.scored:
+        longest[one.group] = max(longest.get(one.group, 0), len(one.prompt))
+
+    def place(one: Example) -> tuple[int, str, int]:
+        return (
+            (-longest[one.group], one.group, -len(one.prompt))
+            if by_group
+            else (-len(one.prompt), "", 0)
+        )
+
+    ordered = sorted(exam.scored, key=place)
+    for start in range(0, len(ordered), size):
+        if left := [one for one in ordered[start : start + size] if one.id not in known]:
             yield left

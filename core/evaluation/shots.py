@@ -10,12 +10,13 @@ from core.errors import UserError
 from core.evaluation.exam import Exam
 
 
-def worked_examples(exam: Exam, examples: Sequence[Example], count: int) -> list[list[Example]]:
-    """So many worked examples for each item, out of the exam's pool.
+def worked_examples(exam: Exam, examples: Sequence[Example]) -> list[list[Example]]:
+    """The worked examples of each item, as many as the task asks for, out of the exam's pool.
 
     Raises:
         UserError: the pool holds too few on an item's subject.
     """
+    count = exam.task.num_fewshot
     if not count:
         return [[] for _ in examples]
     subjects: dict[str, list[Example]] = {}

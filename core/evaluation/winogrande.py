@@ -8,15 +8,9 @@ Worked examples are whole sentences with the right option put in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from core.data.example import Example
-from core.evaluation.likelihood import item_likelihoods
-from core.evaluation.multiple_choice import Choice, choice
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BLANK = "_"
 OPTIONS = 2
@@ -46,22 +40,6 @@ def requests(example: Example, shots: Sequence[Example] = ()) -> list[tuple[str,
     worked = "".join(map(_worked, shots))
     before, rest = _parts(example)
     return [(f"{worked}{before}{option}", f" {rest}") for option in example.choices]
-
-
-def answer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    shots: Sequence[Sequence[Example]],
-    *,
-    batch_size: int,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[Choice]:
-    """The model's choice for each example; `shots` holds the worked examples of each."""
-    asked = [requests(one, worked) for one, worked in zip(examples, shots, strict=True)]
-    found = dict(item_likelihoods(model, tokenizer, asked, batch_size=batch_size, check=check))
-    for place, example in enumerate(examples):
-        yield choice(example, found[place])
 
 
 def _worked(shot: Example) -> str:

@@ -91,7 +91,7 @@ class DatasetSource(Spec):
 
 GENERATING = ("tooluse_official_v1", "tooluse_strict_v1", "science_exact_v1", "exact_match_v1")
 """Scorers that read a generated answer; the others compare the likelihoods of given ones."""
-WITH_SHOTS = ("multiple_choice_v1", "winogrande_v1")
+WITH_SHOTS = ("multiple_choice_v1", "winogrande_v1", "option_likelihood_v1")
 """Scorers that show worked examples out of a dataset."""
 LM_EVAL = "lm_eval"
 """The scorer whose tasks lm-eval brings along, items and all."""

@@ -61,7 +61,6 @@ class Bench:
                         "scorer": "multiple_choice_v1",
                         "dataset": "mmlu",
                         "limit": 8,
-                        "num_fewshot": 1,
                         "batch_size": 3,
                     },
                 },

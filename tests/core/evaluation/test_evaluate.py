@@ -24,8 +24,8 @@ from core.evaluation.scorer import Examinee
 from core.evaluation.shots import worked_examples
 from core.events import EvaluatedItem
 from core.lm.generate import Generated
-from core.recipe.sources import GENERATING, DatasetSource, Task
-from tests.helpers.tiny import TinyData, tiny_model, tiny_tokenizer, write_datasets
+from core.recipe.sources import GENERATING, WITH_SHOTS, DatasetSource, Task
+from tests.helpers.tiny import TinyData, tiny_model, tiny_tokenizer, write_datasets, write_jsonl
 
 
 @pytest.fixture(scope="module")
@@ -311,13 +311,68 @@ def test_that_worked_examples_come_from_another_dataset_where_one_is_named(data:
     assert score.n == 12
     assert (score.parts["num_fewshot"], score.parts["fewshot_from"]) == ("2", "1" * 64)
     for one in dataset.examples:
-        (shots,) = worked_examples(Exam("t", task, dataset, pool), [one], 2)
+        (shots,) = worked_examples(Exam("t", task, dataset, pool), [one])
         assert len(shots) == 2
         assert one not in shots
         assert {shot.group for shot in shots} == {one.group}
     few = replace(pool, examples=dataset.examples[:4])
     with pytest.raises(UserError, match=r"Task t: 2 worked examples on .* dataset dev has 1"):
         _score(task, dataset, fewshot=few)
+
+
+def test_that_worked_examples_that_cannot_be_shown_are_refused(data: TinyData) -> None:
+    dataset = _load(data.mmlu)
+    task = Task(scorer="multiple_choice_v1", dataset="x", num_fewshot=1, fewshot_dataset="dev")
+    bad = tuple(replace(one, gold_choice=None) for one in dataset.examples)
+    with pytest.raises(UserError, match=r"worked examples out of dataset dev: item .* no gold"):
+        check(Exam("t", task, dataset, replace(dataset, examples=bad)))
+
+
+@pytest.mark.parametrize("shots", [0, 5])
+def test_that_winogrande_is_scored_from_a_file_with_shots_from_another(
+    tmp_path: Path, shots: int
+) -> None:
+    def written(name: str, start: int, count: int) -> Dataset:
+        rows = [
+            {
+                "sentence": f"Oslo is colder than Rome, so _ has ice rink {i}.",
+                "option1": "Oslo" if i % 2 else "Rome",
+                "option2": "Rome" if i % 2 else "Oslo",
+                "answer": "1" if i % 2 else "2",
+            }
+            for i in range(start, start + count)
+        ]
+        return _load(write_jsonl(tmp_path / name, rows))
+
+    dataset, train = written("validation.jsonl", 0, 20), written("train.jsonl", 50, 6)
+    task = Task(
+        scorer="winogrande_v1",
+        dataset="x",
+        batch_size=2,
+        num_fewshot=shots,
+        fewshot_dataset="train",
+    )
+    batches: list[tuple[EvaluatedItem, ...]] = []
+    score = _score(task, dataset, fewshot=train, on_items=batches.append)
+    assert score.n == 20
+    assert [len(batch) for batch in batches] == ([16, 4] if shots else [2] * 10)
+    assert {item.gold for batch in batches for item in batch} == {"Oslo"}
+    assert score.parts["num_fewshot"] == str(shots)
+    assert score.parts.get("fewshot_from") == (train.fingerprint if shots else None)
+    assert score.values["cut_rate"] == 0.0
+    known = {item.item: item for item in batches[0]}
+    assert _score(task, dataset, fewshot=train, known=known) == score
+
+
+def test_that_worked_examples_change_what_is_asked(data: TinyData) -> None:
+    dataset = _load(data.mmlu)
+    for scorer in WITH_SHOTS[::2]:
+        margins = []
+        for shots in (0, 1):
+            task = Task.model_validate({"scorer": scorer, "dataset": "x", "num_fewshot": shots})
+            score = _score(task, dataset, fewshot=dataset)
+            margins.append(score.values["mean_margin"])
+        assert margins[0] != pytest.approx(margins[1], abs=1e-3)
 
 
 def test_that_every_scorer_a_recipe_may_name_is_there() -> None:

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from core.data.example import Example, Message
-from core.errors import UserError
+from core.evaluation.likelihood import item_likelihoods
 from core.evaluation.multiple_choice import (
-    answer,
-    choose_option,
-    choose_shots,
+    choice,
+    choice_per_character,
+    option_requests,
     problem,
     prompt,
+    requests,
 )
 from tests.helpers.tiny import tiny_model, tiny_tokenizer
 
@@ -56,8 +57,10 @@ def test_that_the_choice_is_the_likeliest_letter_and_the_margin_is_to_the_best_o
     tokenizer = tiny_tokenizer()
     items = [_item(i, options=2 + i % 4) for i in range(6)]
     shots = [[], [_item(9)], [], [_item(8), _item(9)], [], []]
-    found = list(answer(tiny_model(), tokenizer, items, shots, batch_size=4))
-    for item, worked, choice in zip(items, shots, found, strict=True):
+    asked = [requests(one, worked) for one, worked in zip(items, shots, strict=True)]
+    scored = dict(item_likelihoods(tiny_model(), tokenizer, asked, batch_size=4))
+    found = [choice(one, scored[place]) for place, one in enumerate(items)]
+    for item, worked, chosen in zip(items, shots, found, strict=True):
         context = prompt(item, worked)
         before = tuple(tokenizer(context, add_special_tokens=False).input_ids)
         scores = []
@@ -65,18 +68,10 @@ def test_that_the_choice_is_the_likeliest_letter_and_the_margin_is_to_the_best_o
             whole = tuple(tokenizer(f"{context} {letter}", add_special_tokens=False).input_ids)
             assert whole[: len(before)] == before
             scores.append(_plain(before, whole[len(before) :]))
-        assert choice.index == scores.index(max(scores))
+        assert chosen.index == scores.index(max(scores))
         gold = scores.pop(item.gold_choice or 0)
-        assert choice.margin == pytest.approx(gold - max(scores), abs=1e-4)
-    assert len({choice.index for choice in found}) > 1
-
-
-def test_that_worked_examples_are_the_first_of_the_subject_in_the_pool() -> None:
-    pool = [_item(i, group="ab"[i % 2]) for i in range(6)]
-    assert [one.id for one in choose_shots(_item(7, group="b"), pool, 2)] == ["1", "3"]
-    assert choose_shots(_item(7, group="c"), pool, 0) == []
-    with pytest.raises(UserError, match=r"4 worked examples on b are wanted, and .* has 3"):
-        choose_shots(_item(7, group="b"), pool, 4)
+        assert chosen.margin == pytest.approx(gold - max(scores), abs=1e-4)
+    assert len({chosen.index for chosen in found}) > 1
 
 
 def test_that_items_without_options_or_gold_are_named() -> None:
@@ -92,8 +87,10 @@ def test_that_items_without_options_or_gold_are_named() -> None:
 def test_that_options_are_compared_per_character_as_lm_evals_acc_norm() -> None:
     model, tokenizer = tiny_model(), tiny_tokenizer()
     examples = [_item(index) for index in range(5)]
-    found = list(choose_option(model, tokenizer, examples, batch_size=3))
-    for example, choice in zip(examples, found, strict=True):
+    asked = [option_requests(one) for one in examples]
+    scored = dict(item_likelihoods(model, tokenizer, asked, batch_size=3))
+    for place, example in enumerate(examples):
+        chosen = choice_per_character(example, scored[place])
         context = tuple(tokenizer.encode(example.question.strip(), add_special_tokens=False))
         scores = []
         for option in example.choices:
@@ -101,6 +98,6 @@ def test_that_options_are_compared_per_character_as_lm_evals_acc_norm() -> None:
                 f"{example.question.strip()} {option}", add_special_tokens=False
             )
             scores.append(_plain(context, tuple(whole[len(context) :])) / len(option))
-        assert choice.index == scores.index(max(scores))
+        assert chosen.index == scores.index(max(scores))
         gold = scores.pop(example.gold_choice or 0)
-        assert choice.margin == pytest.approx(gold - max(scores), abs=1e-4)
+        assert chosen.margin == pytest.approx(gold - max(scores), abs=1e-4)

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from core.data.example import Example, Message
-from core.evaluation.winogrande import answer, problem, requests
+from core.evaluation.likelihood import item_likelihoods
+from core.evaluation.multiple_choice import choice
+from core.evaluation.winogrande import problem, requests
 from tests.helpers.tiny import tiny_model, tiny_tokenizer
 
 
@@ -52,8 +54,10 @@ def test_that_the_option_with_the_likelier_rest_is_chosen(shots: int) -> None:
     model, tokenizer = tiny_model(), tiny_tokenizer()
     items = [_item(index) for index in range(6)]
     worked = [[_item(number) for number in range(10, 10 + shots)] for _ in items]
-    found = list(answer(model, tokenizer, items, worked, batch_size=3))
-    for item, before, choice in zip(items, worked, found, strict=True):
+    asked = [requests(one, before) for one, before in zip(items, worked, strict=True)]
+    scored = dict(item_likelihoods(model, tokenizer, asked, batch_size=3))
+    found = [choice(one, scored[place]) for place, one in enumerate(items)]
+    for item, before, chosen in zip(items, worked, found, strict=True):
         scores = []
         for context, rest in requests(item, before):
             start = len(tokenizer(context).input_ids)
@@ -61,10 +65,10 @@ def test_that_the_option_with_the_likelier_rest_is_chosen(shots: int) -> None:
             with torch.no_grad():
                 log_p = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
             scores.append(float(log_p.gather(1, ids[0, 1:, None])[start - 1 :].sum()))
-        assert choice.index == scores.index(max(scores))
+        assert chosen.index == scores.index(max(scores))
         gold = scores.pop(item.gold_choice or 0)
-        assert choice.margin == pytest.approx(gold - scores[0], abs=1e-4)
-    assert {choice.index for choice in found} == {0, 1}
+        assert chosen.margin == pytest.approx(gold - scores[0], abs=1e-4)
+    assert {chosen.index for chosen in found} == {0, 1}
 
 
 def test_that_items_without_blank_rest_or_options_are_named() -> None:
