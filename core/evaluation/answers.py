@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from core.data.example import Example
 from core.evaluation import exact_match, science, tooluse, tooluse_strict
 from core.evaluation.exam import Exam
 from core.evaluation.protocol import digest
-from core.evaluation.scorer import Batch, Examinee, check_items, slices
+from core.evaluation.scorer import Examinee, OnItems, check_items, slices
 from core.events import EvaluatedItem
 from core.lm.generate import Generated, end_ids, generate
 from core.recipe.sources import Task
@@ -64,7 +64,7 @@ class AnswerScorer:
             **self.settings(exam.task),
         }
 
-    def batches(self, who: Examinee, exam: Exam, known: Collection[str]) -> Iterator[Batch]:
+    def score(self, who: Examinee, exam: Exam, known: Collection[str], on_items: OnItems) -> None:
         """See `Scorer`."""
         model, tokenizer = who.model, who.tokenizer
         eos_ids = end_ids(model, tokenizer) | {end_of_turn_id(tokenizer)}
@@ -79,9 +79,11 @@ class AnswerScorer:
                 sampling=None,
                 check=who.check,
             )
-            yield tuple(
-                self._item(tokenizer, exam.task, example, generated)
-                for example, generated in zip(part, answers, strict=True)
+            on_items(
+                tuple(
+                    self._item(tokenizer, exam.task, example, generated)
+                    for example, generated in zip(part, answers, strict=True)
+                )
             )
 
     def _item(

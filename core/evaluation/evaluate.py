@@ -7,7 +7,7 @@ items of a task, wherever they come from, make its score.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from core.evaluation.answers import EXACT_MATCH, SCIENCE, TOOLUSE_OFFICIAL, TOOL
 from core.evaluation.exam import Exam
 from core.evaluation.options import MULTIPLE_CHOICE, OPTION_LIKELIHOOD, WINOGRANDE
 from core.evaluation.protocol import fingerprint
-from core.evaluation.scorer import Examinee, Scorer
+from core.evaluation.scorer import Examinee, OnItems, Scorer
 from core.events import EvaluatedItem
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ SCORERS: Mapping[str, Scorer] = {
     "winogrande_v1": WINOGRANDE,
     "option_likelihood_v1": OPTION_LIKELIHOOD,
 }
-
-OnItems = Callable[[tuple[EvaluatedItem, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,12 @@ def evaluate(
     scorer = SCORERS[exam.task.scorer]
     expected = check(exam)
     items = dict(known or {})
-    for batch in scorer.batches(who, exam, items.keys()):
-        items |= {item.item: item for item in batch}
+
+    def take(batch: tuple[EvaluatedItem, ...]) -> None:
+        items.update((item.item, item) for item in batch)
         on_items(batch)
+
+    scorer.score(who, exam, frozenset(items), take)
     if len(items) != expected:
         raise BugError(f"task {exam.name}: {len(items)} items scored of {expected}")
     return TaskScore(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from core.evaluation.exam import Exam
 from core.evaluation.likelihood import Likelihood, item_likelihoods
 from core.evaluation.multiple_choice import Choice
 from core.evaluation.protocol import digest
-from core.evaluation.scorer import Batch, Examinee, check_items, slices
+from core.evaluation.scorer import Examinee, OnItems, check_items, slices
 from core.evaluation.shots import source_of, worked_examples
 from core.events import EvaluatedItem
 
@@ -71,7 +71,7 @@ class OptionScorer:
             "decoding": self.decoding,
         }
 
-    def batches(self, who: Examinee, exam: Exam, known: Collection[str]) -> Iterator[Batch]:
+    def score(self, who: Examinee, exam: Exam, known: Collection[str], on_items: OnItems) -> None:
         """See `Scorer`."""
         size = exam.task.batch_size
         shared = exam.task.num_fewshot > 0
@@ -82,7 +82,7 @@ class OptionScorer:
             found = dict(
                 item_likelihoods(who.model, who.tokenizer, asked, batch_size=size, check=who.check)
             )
-            yield tuple(self._item(one, found[place]) for place, one in enumerate(part))
+            on_items(tuple(self._item(one, found[place]) for place, one in enumerate(part)))
 
     def _item(self, example: Example, likelihoods: Sequence[Likelihood]) -> EvaluatedItem:
         choice = self.choose(example, likelihoods)

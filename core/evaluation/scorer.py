@@ -14,7 +14,7 @@ from core.events import EvaluatedItem
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Batch = tuple[EvaluatedItem, ...]
+OnItems = Callable[[tuple[EvaluatedItem, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Scorer(Protocol):
     def parts(self, exam: Exam, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
         """What decides the score besides scorer and number of items; see `core.evaluation.protocol`."""
 
-    def batches(self, who: Examinee, exam: Exam, known: Collection[str]) -> Iterator[Batch]:
-        """Score the items whose ids are not known, batch by batch.
+    def score(self, who: Examinee, exam: Exam, known: Collection[str], on_items: OnItems) -> None:
+        """Score the items whose ids are not known, and hand each batch to `on_items`.
 
         What an item comes to does not depend on which others are known, up to rounding. Among an item's
         `values`, those of one name are averaged over the items.

@@ -117,6 +117,16 @@ def test_that_run_ends_with_the_result_as_the_last_json_line(shell: Shell) -> No
     assert sum(line["type"] == "metrics" for line in lines) == 10
 
 
+def test_that_other_readings_of_the_answers_stand_under_the_accuracies(shell: Shell) -> None:
+    values = {"strict_accuracy": 0.402, "mean_completion_tokens": 31.4}
+    shell.events[3] = score("base", 60).model_copy(update={"values": values})
+    _, out, err = shell("run", shell.recipe)
+    lines = [line.split() for line in (out + err).splitlines() if "strict" in line]
+    assert len(lines) == 1
+    assert "40.2" in lines[0]
+    assert "31.4" not in out + err
+
+
 def test_that_the_recovered_fraction_of_the_engine_is_in_the_result(shell: Shell) -> None:
     shell.events[-1] = RunFinished(
         status="done", seconds=1, recovered_fraction={"back": {"tooluse": 0.75, "mmlu": None}}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from core.engine.liveness import reconcile
 from core.engine.resume import rewind
 from core.engine.runner import Runner
+from core.engine.spawn import start
 from core.engine.stages import PARTS
 from core.engine.worker import execute
 from core.events import (
@@ -267,3 +272,33 @@ def test_that_a_live_measurement_stopped_between_two_batches_tells_nothing_twice
     resumed, _ = bench.session(stopped, recipe)
     assert live(resumed) == expected
     assert scores(resumed) == scores(undisturbed)
+
+
+@pytest.mark.slow
+def test_that_a_worker_killed_in_mid_evaluation_is_taken_up_by_the_next(bench: Bench) -> None:
+    raw = bench.recipe().model_dump(by_alias=True)
+    for task in ("tooluse", "science"):
+        raw["tasks"][task] |= {"batch_size": 1, "max_new_tokens": 300}
+    recipe = Recipe.model_validate(raw)
+    whole, _ = bench.session(recipe=recipe)
+    home = Home(bench.folder / "home")
+    with Store.open(home.database) as store:
+        uid = store.queue_run(recipe_json(recipe), name="n", seed=42, base="tiny")
+        process = start(uid, home)
+        while not store.events(uid, kinds=["items_evaluated"]):
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert reconcile(store) == [uid]
+        before = [it.event for it in store.events(uid)]
+    assert 0 < len(items(before)) < len(items(whole))
+    told: list[Event] = []
+    assert execute(uid, home, on_event=told.append) == "done"
+    with Store.open(home.database, read_only=True) as store:
+        log = [it.event for it in store.events(uid)]
+    assert by_id(log).keys() == by_id(whole).keys()
+    assert [(it.n, it.correct) for it in scores(log)] == [
+        (it.n, it.correct) for it in scores(whole)
+    ]
+    assert len(items(told)) == len(items(whole)) - len(items(before))

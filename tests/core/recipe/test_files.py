@@ -222,9 +222,12 @@ def test_that_relative_paths_are_looked_for_beside_the_recipe_and_then_in_the_wo
         update={
             "datasets": {
                 name: DatasetSource(file=f"{name}.jsonl") for name in ("both", "here", "nowhere")
-            }
+            },
+            "tasks": {"own": Task(scorer="lm_eval", lm_eval_task="x", include_path="mine")},
         }
     )
+    (beside / "mine").mkdir()
+    assert resolve_paths(recipe, beside).tasks["own"].include_path == str(beside / "mine")
     found = {name: it.file for name, it in resolve_paths(recipe, beside).datasets.items()}
     assert found == {
         "both": str(beside / "both.jsonl"),

@@ -250,6 +250,19 @@ def test_that_the_share_of_live_cka_lies_above_zero_and_up_to_one(share: float) 
     assert [problem.path for problem in problems] == ["measure.cka.max_share"]
 
 
+def test_that_a_folder_of_lm_eval_tasks_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "science.jsonl").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "tooluse.jsonl").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    tasks = {
+        name: {**LM_EVAL_TASK, "include_path": folder}
+        for name, folder in (("a", "mine"), ("b", "yours"))
+    }
+    recipe = parsed(raw(tasks=tasks))
+    assert check(recipe) == []
+    assert [it.path for it in check_files(recipe, tmp_path)] == ["tasks.b.include_path"]
+
+
 def test_that_a_pattern_that_is_no_regular_expression_is_a_problem_of_its_field() -> None:
     task = {"scorer": "exact_match_v1", "dataset": "science", "answer_pattern": "(open"}
     recipe, problems = parse(raw(tasks={"t": task}))
