@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import BugError
 from core.evaluation.answers import EXACT_MATCH, SCIENCE, TOOLUSE_OFFICIAL, TOOLUSE_STRICT
 from core.evaluation.exam import Exam
+from core.evaluation.foreign import LM_EVAL
 from core.evaluation.options import MULTIPLE_CHOICE, OPTION_LIKELIHOOD, WINOGRANDE
 from core.evaluation.protocol import fingerprint
 from core.evaluation.scorer import Examinee, OnItems, Scorer
@@ -30,6 +31,7 @@ SCORERS: Mapping[str, Scorer] = {
     "multiple_choice_v1": MULTIPLE_CHOICE,
     "winogrande_v1": WINOGRANDE,
     "option_likelihood_v1": OPTION_LIKELIHOOD,
+    "lm_eval": LM_EVAL,
 }
 
 

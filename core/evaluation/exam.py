@@ -47,6 +47,11 @@ class Exam:
         return self.items.examples[len(self.whole) :]
 
     @property
+    def shots(self) -> int:
+        """Worked examples before each item, out of the pool."""
+        return self.task.num_fewshot or 0
+
+    @property
     def at_most(self) -> int | None:
         """The lower of both limits; None without any."""
         limits = [count for count in (self.task.limit, self.limit) if count is not None]

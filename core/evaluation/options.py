@@ -61,7 +61,7 @@ class OptionScorer:
 
     def parts(self, exam: Exam, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
         """See `Scorer`."""
-        count = exam.task.num_fewshot
+        count = exam.shots
         return {
             "dataset": exam.items.fingerprint,
             "num_fewshot": str(count),
@@ -74,7 +74,7 @@ class OptionScorer:
     def score(self, who: Examinee, exam: Exam, known: Collection[str], on_items: OnItems) -> None:
         """See `Scorer`."""
         size = exam.task.batch_size
-        shared = exam.task.num_fewshot > 0
+        shared = exam.shots > 0
         for part in slices(exam, known, SHARED_BATCHES * size if shared else size, by_group=shared):
             who.check()
             shots = worked_examples(exam, part)

@@ -16,7 +16,7 @@ def worked_examples(exam: Exam, examples: Sequence[Example]) -> list[list[Exampl
     Raises:
         UserError: the pool holds too few on an item's subject.
     """
-    count = exam.task.num_fewshot
+    count = exam.shots
     if not count:
         return [[] for _ in examples]
     subjects: dict[str, list[Example]] = {}

@@ -26,6 +26,12 @@ def check_task(path: str, task: Task) -> Iterator[Problem]:
             f"{task.scorer} scores the items of a dataset, and none is named.",
             "Name the dataset with the evaluation items.",
         )
+    if task.num_fewshot is None:
+        yield Problem(
+            f"{path}.num_fewshot",
+            f"{task.scorer} has no number of worked examples of its own.",
+            "Give a number; 0 shows none.",
+        )
     if task.fewshot_dataset is not None and task.fewshot_dataset == task.dataset:
         yield Problem(
             f"{path}.fewshot_dataset",

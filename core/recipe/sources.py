@@ -122,8 +122,8 @@ class Task(Spec):
         unit="tokens",
         paper="1024 tooluse, 2048 science",
     )
-    num_fewshot: int = about(
-        "Worked examples shown before a question.",
+    num_fewshot: int | None = about(
+        "Worked examples shown before a question; none leaves a task of lm-eval its own number.",
         default=0,
         ge=0,
         le=25,
@@ -145,7 +145,7 @@ class Task(Spec):
     strip: bool = about("Compare without white space at both ends.", default=True)
 
     lm_eval_task: str | None = about(
-        "Name of the task in lm-eval, one task and no group.", default=None, min_length=1
+        "Name of a task, group or tag of lm-eval.", default=None, min_length=1
     )
     include_path: str | None = about("Folder with lm-eval tasks of your own.", default=None)
 

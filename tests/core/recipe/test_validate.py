@@ -145,6 +145,12 @@ def test_that_something_else_than_a_mapping_is_no_recipe() -> None:
             "beyond the task's limit",
         ),
         (
+            raw(tasks={"t": {**CHOICE, "num_fewshot": None}}),
+            "tasks.t.num_fewshot",
+            "of its own",
+            "0 shows none",
+        ),
+        (
             raw(tasks={"t": {"scorer": "lm_eval"}}),
             "tasks.t.lm_eval_task",
             "No task of lm-eval",
