@@ -20,6 +20,18 @@ from rich.console import Console
 
 from app import cli_compare, cli_doctor, cli_estimate, cli_geometry, cli_several
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
+from app.cli_options import (
+    Compared,
+    Detach,
+    Fitted,
+    Json,
+    Margin,
+    OnlyTask,
+    RecipeFile,
+    Replacing,
+    RunName,
+    Several,
+)
 from app.cli_result import result_of
 from app.viewmodels import words
 from app.viewmodels.presets import QUICKSTART
@@ -55,36 +67,6 @@ Gui = Callable[[bool], int]
 @dataclass
 class _Options:
     json: bool = False
-
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
-RecipeFile = Annotated[Path, typer.Argument(help="A recipe file (YAML).")]
-Replacing = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
-]
-RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or its name.")]
-Detach = Annotated[
-    bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
-]
-Margin = Annotated[
-    float,
-    typer.Option(
-        "--margin",
-        min=0.01,
-        max=99,
-        metavar="POINTS",
-        help="A change within this counts as preserved.",
-    ),
-]
-_COMPARED = "One run: its own checkpoints. Several, or checkpoints: each against the first."
-_FITTED = "Runs whose checkpoints are fitted; all by default."
-Several = Annotated[
-    int,
-    typer.Option(
-        "--processes", min=1, metavar="N", help="Share each training step between N processes."
-    ),
-]
 
 
 def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.Typer:
@@ -186,7 +168,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
 
     @app.command()
     def compare(
-        names: Annotated[list[str], typer.Argument(metavar="RUN[:STAGE]...", help=_COMPARED)],
+        names: Compared,
         margin: Margin = 100 * MARGIN,
         json: Json = False,
     ) -> None:
@@ -197,8 +179,8 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
 
     @app.command()
     def geometry(
-        names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help=_FITTED)] = None,
-        task: Annotated[str, typer.Option("--task", help="Only this task.")] = "",
+        names: Fitted = None,
+        task: OnlyTask = "",
         json: Json = False,
     ) -> None:
         """Whether a checkpoint's CKA foretells the accuracy it lost. Exit status 1: too few checkpoints."""

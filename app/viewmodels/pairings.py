@@ -199,8 +199,10 @@ def _recovered(
     if base is None or degraded is None or recovered is None or refused(base, degraded):
         return None
     items = list(base.correct)
-    flags = [[it.correct[item] for item in items] for it in (base, degraded, recovered)]
-    return fraction_interval(*flags, groups_of(items, base, degraded, recovered))
+    first, second, third = (
+        [it.correct[item] for item in items] for it in (base, degraded, recovered)
+    )
+    return fraction_interval(first, second, third, groups_of(items, base, degraded, recovered))
 
 
 def _adjusted(found: Sequence[Found]) -> tuple[Found, ...]:

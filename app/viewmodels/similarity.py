@@ -230,4 +230,4 @@ def mean_cka(event: CkaMeasured) -> float:
         values = np.diagonal(values.reshape(len(event.rows), -1))
     # Undefined where a layer says the same for all items: embeddings at a token that all prompts share.
     defined = values[np.isfinite(values)]
-    return float(defined.mean()) if defined.size else math.nan
+    return float(defined.mean()) if defined.size else float("nan")

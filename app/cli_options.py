@@ -1,0 +1,47 @@
+"""The arguments and options of the command line, with what its help says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, nothing else.")]
+RecipeFile = Annotated[Path, typer.Argument(help="A recipe file (YAML).")]
+Replacing = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace a field of the recipe."),
+]
+RunName = Annotated[str, typer.Argument(help="Id of the run, its beginning, or its name.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Start a worker in the background and return at once.")
+]
+Margin = Annotated[
+    float,
+    typer.Option(
+        "--margin",
+        min=0.01,
+        max=99,
+        metavar="POINTS",
+        help="A change within this counts as preserved.",
+    ),
+]
+Several = Annotated[
+    int,
+    typer.Option(
+        "--processes", min=1, metavar="N", help="Share each training step between N processes."
+    ),
+]
+Compared = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN[:STAGE]...",
+        help="One run: its own checkpoints. Several, or checkpoints: each against the first.",
+    ),
+]
+Fitted = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN]...", help="Runs whose checkpoints are fitted; all by default."),
+]
+OnlyTask = Annotated[str, typer.Option("--task", help="Only this task.")]
