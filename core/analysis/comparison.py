@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.analysis.paired_bootstrap import Interval, means, percentiles
 from core.analysis.paired_proportions import (
     ALPHA,
     MARGIN,
@@ -27,7 +28,6 @@ from core.analysis.paired_proportions import (
     paired_difference,
 )
 from core.analysis.protocols import differing
-from core.analysis.paired_bootstrap import Interval, means, percentiles
 
 Reason = Literal["protocol", "items", "nothing_scored"]
 

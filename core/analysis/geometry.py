@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.rank_correlation import RankCorrelation, spearman
 from core.analysis.paired_bootstrap import CONFIDENCE, FEWEST_CLUSTERS, SEED, percentiles
+from core.analysis.rank_correlation import RankCorrelation, spearman
 
 Floats = NDArray[np.float64]
 Name = Literal["linear", "saturating", "logistic"]

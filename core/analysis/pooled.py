@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.cka import SMALLEST_N, VANISHED, Floats, center
+from core.analysis.cka import VANISHED
+from core.analysis.preprocessing import SMALLEST_N, Floats, center
 
 LARGEST_GROUPS = 50
 """Groups that are left out in turn; more say little more, and cost a column each."""

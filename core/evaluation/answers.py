@@ -105,6 +105,7 @@ class AnswerScorer:
             score=float(verdict.correct),
             completion=text,
             gold=self.gold(example),
+            group=example.group,
             values={**verdict.values, **lengths},
         )
 

@@ -93,6 +93,7 @@ class OptionScorer:
             score=choice.margin,
             completion=self.name(example, choice.index),
             gold=self.name(example, example.gold_choice or 0),
+            group=example.group,
             values={"mean_margin": choice.margin, "cut_rate": float(cut)},
         )
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 from core.data.example import Example
 from core.data.overlap import overlap
 from core.errors import UserError
-from core.evaluation.evaluate import scored_examples
 from core.events import GuardWarning
 from core.stages.context import StageContext
+from core.stages.scored import scored_items
 
 Item = TypeVar("Item")
 
@@ -48,14 +48,14 @@ def _warn_of_overlap(training: Sequence[Example], context: StageContext) -> None
     A person may want to train on what is scored, to see how much can be learned by heart: the run goes on.
     """
     evaluated: dict[str, tuple[Example, ...]] = {}  # tasks on one dataset count it once
-    for task in context.tasks.values():
-        scored = scored_examples(task, context.datasets(task.dataset))
-        evaluated[task.dataset] = max(evaluated.get(task.dataset, ()), scored, key=len)
+    tasks = scored_items(context)
+    for task in tasks:
+        known = evaluated.get(task.dataset, ())
+        evaluated[task.dataset] = max(known, task.examples, key=len)
     found = {name: overlap(training, examples) for name, examples in evaluated.items()}
     shared = {name: it for name, it in found.items() if it.shared}
     if not shared:
         return
-    tasks = sum(task.dataset in shared for task in context.tasks.values())
     context.emit(
         GuardWarning(
             stage=context.stage,
@@ -65,7 +65,7 @@ def _warn_of_overlap(training: Sequence[Example], context: StageContext) -> None
                 "same_question": float(sum(len(it.same) for it in shared.values())),
                 "evaluated": float(sum(it.evaluated for it in shared.values())),
                 "trained": float(len(training)),
-                "tasks": float(tasks),
+                "tasks": float(sum(task.dataset in shared for task in tasks)),
             },
         )
     )

@@ -19,7 +19,6 @@ from core.analysis.streaming import GRAM_BYTES, prepare
 from core.data.example import Example
 from core.distill.head import Head
 from core.errors import UserError
-from core.evaluation.evaluate import scored_examples
 from core.lm.activations import layer_names
 from core.lm.checkpoint import Checkpoint
 from core.lm.load import load_model, load_tokenizer
@@ -27,6 +26,7 @@ from core.recipe.stage_specs import CkaSettings
 from core.stages.context import StageContext
 from core.stages.next_token import host_head
 from core.stages.probe import Inputs, Layers, Prompt, inputs_of, per_item, read, read_pooled
+from core.stages.scored import scored_items
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -123,10 +123,9 @@ class _Scored:
     @classmethod
     def of(cls, context: StageContext) -> _Scored:
         """Those of all tasks of the recipe."""
-        pairs = [(task, context.datasets(task.dataset)) for task in context.tasks.values()]
-        items = tuple(scored_examples(task, dataset) for task, dataset in pairs)
-        facts = zip((dataset.fingerprint for _, dataset in pairs), map(len, items), strict=True)
-        return cls(items, tuple(sorted(facts)))
+        tasks = scored_items(context)
+        facts = sorted((task.fingerprint, len(task.examples)) for task in tasks)
+        return cls(tuple(task.examples for task in tasks), tuple(facts))
 
     def prompts(self) -> frozenset[Prompt]:
         """Their messages."""

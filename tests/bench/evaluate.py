@@ -147,10 +147,8 @@ class Kind:
 def written(folder: Path, settings: dict[str, Any]) -> dict[str, Kind]:
     """Write lm-eval's tasks into `folder` and read the same rows as ours."""
     items = settings["items"]
-    if settings["data"]:
-        subjects = given_rows(Path(settings["data"]), items)
-    else:
-        subjects = mmlu_rows(items)
+    data = settings["data"]
+    subjects = given_rows(Path(data), items) if data else mmlu_rows(items)
     scored, shots = {}, {}
     left = items
     for subject, rows in subjects.items():

@@ -12,10 +12,10 @@ from core.analysis.comparison import (
     combined,
     compare,
 )
+from core.analysis.paired_bootstrap import mean_interval
 from core.analysis.paired_proportions import detectable, mcnemar, paired_difference
 from core.analysis.protocols import differing
 from core.analysis.recovery import fraction_interval
-from core.analysis.paired_bootstrap import mean_interval
 
 
 def _evaluation(

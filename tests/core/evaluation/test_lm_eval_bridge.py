@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from core.errors import StopRequested, UserError
 from core.evaluation import lm_eval_bridge as bridge
 from core.events import EvaluatedItem
-from core.lm.adapter import add_lora
 from tests.helpers.lm_eval_tasks import write_task
 from tests.helpers.tiny import CITIES, tiny_model, tiny_tokenizer
 
