@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from core.errors import UserError
 from core.events import Metrics
 from core.lm.blocks import block, evenly
 from core.lm.checkpoint import Checkpoint
+from core.lm.device import Compute
 from core.lm.load import load_model
-from core.stages import aligning, sdft
+from core.recipe.stage_specs import PruneSpec, QuantizeSpec
+from core.stages import aligning, prune, quantize, sdft
 from core.stages.sdft import SelfDistillation
 from tests.helpers.contexts import Stand
 from tests.helpers.distilling import ANSWERS, ITEMS, objective, spec
-from tests.helpers.tiny import CPU32, tiny_base
+from tests.helpers.tiny import CPU32, ROUND_TO, tiny_base
 from tests.helpers.training import FixedPlan, degraded, stand, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -302,6 +305,28 @@ def test_that_it_trains_with_every_kind_of_network_as_teacher(place: Stand, teac
     _, (seen,) = train(place, "made", **settings)
     assert 0 < seen["teacher_cka"] <= 1 + 1e-6
     assert seen["cka_loss_rows"] > 4
+
+
+@pytest.mark.parametrize("source", ["nf4", "pruned", "bfloat16"])
+def test_that_degraded_students_of_every_kind_are_pulled(place: Stand, source: str) -> None:
+    base, compute = place.checkpoints["base"], CPU32
+    if source == "nf4":
+        place.checkpoints[source] = quantize.run(
+            QuantizeSpec(id=source), base, place.context(source)
+        )
+    elif source == "pruned":
+        cut = PruneSpec(id=source, ratio=0.1, round_to=ROUND_TO)
+        place.checkpoints[source] = prune.run(cut, base, place.context(source))
+    else:
+        place.checkpoints[source] = place.checkpoints["degraded"]
+        compute = Compute(torch.device("cpu"), torch.bfloat16, "the test asks for it")
+    settings = spec(**{**ALIGNED, "teacher": "base", "cka_balance": True, "max_steps": 2})
+    context = replace(place.context("made"), compute=compute)
+    sdft.run(settings, place.checkpoints[source], context)
+    for metrics in place.of(Metrics):
+        assert 0 < metrics.values["teacher_cka"] < 0.9999
+        assert all(math.isfinite(value) for value in metrics.values.values())
+    assert place.of(Metrics)[-1].values["cka_balance"] > 0
 
 
 def test_that_off_changes_no_byte(place: Stand) -> None:
