@@ -191,8 +191,10 @@ def test_that_no_gradient_comes_from_the_measurement(
     calls: list[bool] = []
     real: Callable[..., Any] = Distiller.score
 
-    def score(self: Any, completions: Sequence[Any], sequences: int, backward: Any) -> Any:
-        found = real(self, completions, sequences, backward)
+    def score(
+        self: Any, completions: Sequence[Any], sequences: int, backward: Any, *more: Any
+    ) -> Any:
+        found = real(self, completions, sequences, backward, *more)
         if backward is None:
             parameters = [it for it in self._student.model.parameters() if it.requires_grad]
             calls.append(any(it.grad is not None and bool(it.grad.any()) for it in parameters))
