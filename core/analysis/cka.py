@@ -41,8 +41,10 @@ SAFE = 2.0**40
 """Grams whose largest entry lies outside 1 / SAFE .. SAFE are made again of scaled features."""
 
 _BLOCK = (
-    8192  # entries of one layer that are compared at once: two models' worth stays in the cache
+    8192  # entries of one layer that are compared at once: all layers of two models fit the cache
 )
+
+_ROWS = 128  # of a Gram, converted to float64 at once
 
 
 class Prepared(Protocol):
@@ -140,8 +142,11 @@ def grams(
     precision = np.result_type(*(precision_of(array) for array in features.values()))
     matrices: AnyFloats = np.empty((len(features), n, n), dtype=precision)
     scales, norms, chance = np.full((3, len(features)), np.nan)
+    centred: AnyFloats | None = None
     for layer, array in enumerate(features.values()):
-        scales[layer] = _write(matrices[layer], array, preprocessing)
+        with np.errstate(invalid="ignore", over="ignore"):
+            centred = center(array, preprocessing, spare=centred)
+        scales[layer] = _write(matrices[layer], centred.astype(precision, copy=False))
         if np.isfinite(scales[layer]):
             norms[layer], chance[layer] = _centre(matrices[layer], variant)
     return Grams(tuple(features), matrices, norms, scales, chance, n, variant)
@@ -161,10 +166,9 @@ def samples_of(features: Mapping[str, NDArray[Any]]) -> int:
     return int(counts.pop())
 
 
-def _write(matrix: AnyFloats, features: NDArray[Any], preprocessing: Preprocessing) -> float:
+def _write(matrix: AnyFloats, centred: AnyFloats) -> float:
     """Write the Gram of centred features into `matrix`, and return its scale; NaN if it has none."""
     with np.errstate(invalid="ignore", over="ignore"):
-        centred = center(features, preprocessing).astype(matrix.dtype, copy=False)
         np.matmul(centred, centred.T, out=matrix)
         if 1 / SAFE <= np.diagonal(matrix).max() <= SAFE:
             return 1.0
@@ -195,10 +199,21 @@ def _centre(matrix: AnyFloats, variant: Variant) -> tuple[float, float]:
     trace = float(np.trace(matrix, dtype=np.float64))
     size = float(np.einsum("ij,ij->i", matrix, matrix).sum(dtype=np.float64))
     centre_gram(matrix, sums, variant)
-    norm = float(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64).sum()) ** 0.5
+    norm = 0.0
+    for start in range(0, len(matrix), _ROWS):
+        norm += mirrored_squares(matrix[start : start + _ROWS, start:])
+    norm **= 0.5
     if vanishes(norm, size, matrix.dtype):
         return float("nan"), float("nan")
     return norm, chance_of(trace, size, sums)
+
+
+def mirrored_squares(block: AnyFloats) -> float:
+    """Sum of squares of rows of a symmetric matrix, from its diagonal on, and of their mirror image."""
+    exact = block.astype(np.float64, copy=False)
+    corner = exact[:, : len(exact)]
+    rows, twice = (np.einsum("ij,ij->i", part, part).sum() for part in (exact, corner))
+    return float(2.0 * rows - twice)
 
 
 def vanishes(norm: float, size: float, precision: np.dtype[np.floating[Any]]) -> bool:

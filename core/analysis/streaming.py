@@ -21,6 +21,7 @@ from core.analysis.cka import (
     Variant,
     chance_of,
     grams,
+    mirrored_squares,
     samples_of,
     scaled,
     shares,
@@ -143,8 +144,8 @@ def _layer(
     height = _rows_of(BLOCK_BYTES, len(own))
     for start in range(0, len(own), height):
         stop = min(start + height, len(own))
-        size += _mirrored_squares(_centred_block(raw, start, stop, "biased"))
-        clean += _mirrored_squares(_centred_block(layer, start, stop, variant))
+        size += mirrored_squares(_centred_block(raw, start, stop, "biased"))
+        clean += mirrored_squares(_centred_block(layer, start, stop, variant))
     norm = clean**0.5
     if vanishes(norm, size, centred.dtype):
         return layer, float("nan"), float("nan")
@@ -159,14 +160,6 @@ def _centred_block(layer: _Layer, start: int, stop: int, variant: Variant) -> An
     if variant == "debiased":
         np.fill_diagonal(block, 0.0)
     return block
-
-
-def _mirrored_squares(block: AnyFloats) -> float:
-    """Sum of squares of these rows and of their mirror image below the diagonal."""
-    height = len(block)
-    rows = np.einsum("ij,ij->i", block, block, dtype=np.float64).sum()
-    corner = block[:, :height]
-    return float(2.0 * rows - np.einsum("ij,ij->i", corner, corner, dtype=np.float64).sum())
 
 
 def _rows_of(size: int, entries: int) -> int:
