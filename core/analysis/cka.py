@@ -133,7 +133,7 @@ def grams(
     variant: Variant = "debiased",
     preprocessing: Preprocessing = "center",
 ) -> Grams:
-    """The normalised centred Grams of layers given as name -> (n, d); d may differ between layers.
+    """The centred Grams of layers given as name -> (n, d); d may differ between layers.
 
     Raises:
         ValueError: no layer, different numbers of samples, or what `center` refuses.

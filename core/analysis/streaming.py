@@ -139,13 +139,14 @@ def _layer(
     own = np.einsum("ij,ij->i", centred, centred, dtype=np.float64)
     sums = np.einsum("ij,j->i", centred, centred.sum(axis=0, dtype=np.float64))
     layer = _Layer(centred, *shares(sums - own if variant == "debiased" else sums, variant))
-    raw, clean = _Layer(centred, np.zeros(len(own)), 0.0), 0.0
-    size = 0.0
+    size = clean = 0.0
     height = _rows_of(BLOCK_BYTES, len(own))
     for start in range(0, len(own), height):
         stop = min(start + height, len(own))
-        size += mirrored_squares(_centred_block(raw, start, stop, "biased"))
-        clean += mirrored_squares(_centred_block(layer, start, stop, variant))
+        block = _raw_block(layer, start, stop)
+        size += mirrored_squares(block)
+        _centre_block(block, layer, start, variant)
+        clean += mirrored_squares(block)
     norm = clean**0.5
     if vanishes(norm, size, centred.dtype):
         return layer, float("nan"), float("nan")
@@ -154,12 +155,22 @@ def _layer(
 
 def _centred_block(layer: _Layer, start: int, stop: int, variant: Variant) -> AnyFloats:
     """(stop - start, n - start): these rows of the centred Gram, from the diagonal on."""
+    block = _raw_block(layer, start, stop)
+    _centre_block(block, layer, start, variant)
+    return block
+
+
+def _raw_block(layer: _Layer, start: int, stop: int) -> AnyFloats:
     block: AnyFloats = layer.centred[start:stop] @ layer.centred[start:].T
-    block -= layer.share[start:stop, None].astype(block.dtype)
+    return block
+
+
+def _centre_block(block: AnyFloats, layer: _Layer, start: int, variant: Variant) -> None:
+    """Centre rows of a Gram from `start` on in place, as `centre_gram` does all of it."""
+    block -= layer.share[start : start + len(block), None].astype(block.dtype)
     block -= (layer.share[start:] - layer.mean).astype(block.dtype)
     if variant == "debiased":
         np.fill_diagonal(block, 0.0)
-    return block
 
 
 def _rows_of(size: int, entries: int) -> int:
