@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from app.viewmodels import gain, words
 from app.viewmodels.pairings import Checkpoint, Found, Pair, chosen, named, pair, read, within
 from app.viewmodels.provenance import FINGERPRINT_CHARACTERS, run_part
 from core.analysis.comparison import Combined, Comparison, Refusal, combined
+from core.analysis.paired_proportions import Verdict
 from core.analysis.recovery import FractionInterval
 from core.analysis.statistics import wilson
 from core.errors import UserError
@@ -23,14 +24,16 @@ from core.store.store import Store
 ARROW = "\N{RIGHTWARDS ARROW}"
 _COLUMNS = (
     "task", "before %", "after %", "difference", "lost/gained", "mid-p", "Holm", "detects", "preserved",
-    "recovered", "dataset · protocol · seed",
+    "recovered", "dataset, protocol, seed",
 )  # fmt: skip
 _LEGEND = (
-    "In brackets 95 % intervals: Wilson for an accuracy, Tango for a paired difference (or a bootstrap over groups of "
-    "items), bootstrap for a recovered fraction. mid-p: exact McNemar; Holm: adjusted for the tasks of a pair. detects: "
-    "the least difference in points that so many items show with a power of 0.8; * marks differences "
-    "beyond chance and beyond that. preserved: within {margin} points by two one-sided tests."
+    "In brackets 95 % intervals: Wilson's of an accuracy; Tango's of a paired difference, or a bootstrap over groups of "
+    "items; bootstrap of a recovered fraction. lost/gained: items right before and wrong after, and the other way "
+    "round. mid-p: exact McNemar; Holm: adjusted for the tasks of a pair. detects: the least difference, in points, that "
+    "so many items show with a power of 0.8; * marks differences beyond chance and not below that. preserved: within "
+    "{margin} points by two one-sided tests; unclear: too few items to say."
 )
+_PRESERVED: Mapping[Verdict, str] = {"preserved": "yes", "changed": "no", "unresolved": "unclear"}
 
 
 def pairs_of(store: Store, names: Sequence[str], margin: float) -> list[Pair]:
@@ -118,7 +121,7 @@ def _cells(found: Found) -> list[str]:
             gain.p_value(it.test.mid_p),
             gain.p_value(found.holm) if found.holm is not None else words.NONE,
             _points(it.detectable),
-            gain.verdict(it),
+            _PRESERVED[it.equivalence.verdict],
             _fraction(found.recovered),
         ]
     else:
@@ -128,12 +131,12 @@ def _cells(found: Found) -> list[str]:
 
 def _accuracy(score: TaskEvaluated) -> str:
     low, high = wilson(score.correct, score.n)
-    return f"{_points(score.correct / score.n)} ({_points(low)} to {_points(high)})"
+    return f"{_points(score.correct / score.n)}\n[{_points(low)}, {_points(high)}]"
 
 
 def _delta(value: float, low: float, high: float, certain: bool) -> str:
     mark = "*" if certain else ""
-    return f"{words.signed(100 * value)}{mark} ({gain.interval(low, high)})"
+    return f"{words.signed(100 * value)}{mark}\n[{words.signed(100 * low)}, {words.signed(100 * high)}]"
 
 
 def _points(share: float) -> str:
@@ -147,8 +150,8 @@ def _fraction(found: FractionInterval | None) -> str:
         return words.NOTHING_LOST
     if not found.defined:
         return words.WITHIN_NOISE
-    bounds = f"{words.fraction(found.low)} to {words.fraction(found.high)}"
-    return f"{words.fraction(found.value)} ({bounds})"
+    bounds = f"[{words.fraction(found.low)}, {words.fraction(found.high)}]"
+    return f"{words.fraction(found.value)}\n{bounds}"
 
 
 def _origin(found: Found) -> str:
@@ -158,7 +161,7 @@ def _origin(found: Found) -> str:
         for it in (found.before, found.after)
     ]
     parts = [one if one == other else f"{one} / {other}" for one, other in zip(*sides, strict=True)]
-    return " · ".join(parts)
+    return "{}\n{} · {}".format(*parts)
 
 
 def _mean(it: Pair) -> Combined | None:

@@ -25,7 +25,7 @@ from core.store.store import Store
 
 _COLUMNS = ("run", "checkpoint", "to", "1 - CKA", "lost, points", "correct/n", "dataset", "seed")
 _FORMULAS = {
-    "linear": "{intercept} + {slope} x",
+    "linear": "{intercept} {slope} x",
     "saturating": "{a} (1 - exp(-{b} x))",
     "logistic": "{a} / (1 + exp(-(x - {m}) / {s}))",
 }
@@ -120,7 +120,10 @@ def _sentences(result: GeometryFit | TooFew) -> list[str]:
 
 
 def _formula(curve: Curve) -> str:
-    values = {name: f"{value:.4g}" for name, value in curve.parameters.items()}
+    values = {
+        name: f"{value:+.4g}" if name == "slope" else f"{value:.4g}"
+        for name, value in curve.parameters.items()
+    }
     return _FORMULAS[curve.name].format(**values)
 
 
@@ -130,11 +133,15 @@ def _band(result: GeometryFit) -> str:
         for place in (len(result.x) // 2, -1)
     )
     drawn = (
-        f"drawn by whole runs ({result.clusters})"
+        "drawn by whole runs"
         if result.clusters
-        else f"drawn by single checkpoints, for want of runs ({result.runs}), and so too narrow"
+        else f"drawn by single checkpoints, as there are too few runs ({result.runs}), and so too narrow"
     )
     return f"95 % band of a further checkpoint: {ends}, {drawn}."
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _correlation(result: GeometryFit) -> str:
@@ -147,8 +154,8 @@ def _correlation(result: GeometryFit) -> str:
         else f"random permutations, \N{PLUS-MINUS SIGN}{found.error:.1g}"
     )
     return (
-        f"Spearman's rho {found.rho:.3f}, p {found.p:.2g} ({how}; checkpoints taken as independent, which those "
-        f"of one run are not: {result.n} of {result.runs} runs)."
+        f"Spearman's rho {found.rho:.3f}, p {found.p:.2g} ({how}); it takes the {result.n} checkpoints "
+        f"as independent, which those of one run are not, and they come from {_runs(result.runs)}."
     )
 
 

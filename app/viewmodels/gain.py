@@ -15,7 +15,6 @@ from core.analysis.paired_proportions import detectable
 from core.analysis.statistics import difference
 
 _LEAST_SHOWN = 0.001
-_VERDICT = {"preserved": "preserved", "changed": "changed", "unresolved": "too few items to say"}
 SHOWN_PARTS = 4
 """Parts of a protocol named in a refusal; a change of scorer changes many at once."""
 
@@ -61,11 +60,6 @@ def interval(low: float, high: float) -> str:
 def p_value(p: float) -> str:
     """A p-value in two significant digits."""
     return "< 0.001" if p < _LEAST_SHOWN else f"{p:.2g}"
-
-
-def verdict(found: Comparison) -> str:
-    """Whether the accuracy was preserved."""
-    return _VERDICT[found.equivalence.verdict]
 
 
 def refusal(found: Refusal) -> str:

@@ -289,6 +289,7 @@ def _band(
             weights = times[unit].astype(np.float64)
         curve = _CURVES[name](grid, _FITTERS[name](x, y, weights))
         drawn[row] = curve + random.choice(errors, len(grid))
+    drawn = np.clip(drawn, -1.0, 1.0)  # no accuracy can fall or rise further
     bounds = [percentiles(column, CONFIDENCE) for column in drawn.T]
     return np.array([it[0] for it in bounds]), np.array([it[1] for it in bounds]), clusters
 
