@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sys import intern
 
-from core.analysis.comparison import Comparison, Evaluation, Refusal, compare
+from core.analysis.comparison import (
+    Comparison,
+    Evaluation,
+    Refusal,
+    compare,
+    recovered_fraction,
+)
+from core.analysis.recovery import FractionInterval
 from core.events import ItemsEvaluated, TaskEvaluated
 
 Key = tuple[str, str]  # task, subject
@@ -20,6 +27,7 @@ class Answers:
         self._groups: dict[str, dict[str, str]] = {}  # task -> item -> group
         self._scores: dict[Key, TaskEvaluated] = {}
         self._compared: dict[tuple[str, str, str], Comparison | Refusal | None] = {}
+        self._recovered: dict[tuple[str, str, str, str], FractionInterval | None] = {}
 
     def add_items(self, event: ItemsEvaluated) -> None:
         """A batch of items."""
@@ -37,6 +45,7 @@ class Answers:
         if event.step is None:
             self._scores[event.task, event.subject] = event
             self._compared.clear()
+            self._recovered.clear()
 
     def scores(self) -> dict[Key, TaskEvaluated]:
         """The newest final scores by (task, subject), in the order of the first."""
@@ -61,3 +70,14 @@ class Answers:
             known = None if first is None or second is None else compare(first, second)
             self._compared[key] = known
         return self._compared[key]
+
+    def recovered(
+        self, task: str, base: str, degraded: str, recovered: str
+    ) -> FractionInterval | None:
+        """The recovered fraction with its interval; None where the items are not known or must not be subtracted."""
+        key = (task, base, degraded, recovered)
+        if key not in self._recovered:
+            found = [self.evaluation(task, it) for it in key[1:]]
+            known = [it for it in found if it is not None]
+            self._recovered[key] = recovered_fraction(*known) if known == found else None
+        return self._recovered[key]

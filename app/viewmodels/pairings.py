@@ -17,11 +17,10 @@ from core.analysis.comparison import (
     Evaluation,
     Refusal,
     compare,
-    groups_of,
     refused,
 )
 from core.analysis.paired_proportions import MARGIN
-from core.analysis.recovery import FractionInterval, fraction_interval
+from core.analysis.recovery import FractionInterval
 from core.analysis.statistics import holm
 from core.errors import UserError
 from core.events import CkaMeasured, ItemsEvaluated, PlannedStage, RunStarted, TaskEvaluated
@@ -153,8 +152,9 @@ def pair(before: Checkpoint, after: Checkpoint, base: str = "", margin: float = 
         result = None if one is None or two is None else compare(one, two, margin=margin)
         if result is None and first.protocol != second.protocol:
             result = refused(_bare(first), _bare(second))
-        whole = before.measured.answers.evaluation(task, base) if base else None
-        recovered = _recovered(whole, one, two) if isinstance(result, Comparison) else None
+        recovered = None
+        if base:  # a pair of one run
+            recovered = before.measured.answers.recovered(task, base, before.subject, after.subject)
         found.append(Found(task, first, second, result, recovered=recovered))
     return Pair(before, after, _adjusted(found), base)
 
@@ -190,19 +190,6 @@ def chosen(measured: Measured, subject: str) -> Checkpoint:
             f"Scored are: {scored}.",
         )
     return Checkpoint(measured, subject)
-
-
-def _recovered(
-    base: Evaluation | None, degraded: Evaluation | None, recovered: Evaluation | None
-) -> FractionInterval | None:
-    """With its interval; None where the base was not measured on the same items by the same protocol."""
-    if base is None or degraded is None or recovered is None or refused(base, degraded):
-        return None
-    items = list(base.correct)
-    first, second, third = (
-        [it.correct[item] for item in items] for it in (base, degraded, recovered)
-    )
-    return fraction_interval(first, second, third, groups_of(items, base, degraded, recovered))
 
 
 def _adjusted(found: Sequence[Found]) -> tuple[Found, ...]:

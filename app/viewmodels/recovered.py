@@ -1,7 +1,7 @@
 """The recovered fraction in words, and whether the loss it is a fraction of is a loss at all.
 
 A fraction of a loss whose 95 % interval holds zero says nothing: the words stand in its place and the number
-in the explanation.
+in the explanation. Where the single items are known the fraction has an interval of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.viewmodels import words
+from core.analysis.recovery import FractionInterval
 from core.analysis.statistics import difference
 
 
@@ -49,3 +50,16 @@ def judge(value: float | None, base: Counted | None, degraded: Counted | None) -
         note = f"{interval}: perhaps none. The fraction of it would be {words.fraction(value)}."
         return Recovered(value, words.WITHIN_NOISE, note)
     return Recovered(value, words.fraction(value), f"{interval}.")
+
+
+def judge_items(found: FractionInterval, base: Counted, degraded: Counted) -> Recovered:
+    """The words for a fraction whose items are known: all three models answered the same ones."""
+    if found.value is None:
+        return judge(None, base, degraded)
+    lost = f"Lost {100 * (base.correct / base.n - degraded.correct / degraded.n):.1f} points"
+    if not found.defined:
+        note = f"{lost}, item by item perhaps none. The fraction of it would be {words.fraction(found.value)}."
+        return Recovered(found.value, words.WITHIN_NOISE, note)
+    bounds = f"{words.fraction(found.low)} to {words.fraction(found.high)}"
+    note = f"{lost}; 95 % interval of the fraction {bounds}, item by item."
+    return Recovered(found.value, words.fraction(found.value), note)

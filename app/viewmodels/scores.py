@@ -13,7 +13,7 @@ from app.viewmodels import gain, words
 from app.viewmodels.answers import Answers
 from app.viewmodels.curves import Curve
 from app.viewmodels.protocol_words import beside, refusal
-from app.viewmodels.recovered import Recovered, judge
+from app.viewmodels.recovered import Recovered, judge, judge_items
 from app.viewmodels.types import Band, Level, ScoreCell, ScoreColumn, ScoreLine, ScoreTable
 from core.analysis import recovery
 from core.analysis.comparison import Comparison
@@ -175,6 +175,12 @@ class Scores:
             delta, refusal, recovered = _judge(base, degraded, best)
             if delta and degraded is not None and best is not None:
                 certain = self._gain(degraded, best)
+            if recovered is not None and base is not None and degraded is not None:
+                found_by_item = self._answers.recovered(
+                    task, judged.base, judged.degraded, judged.recovered
+                )
+                if found_by_item is not None:
+                    recovered = judge_items(found_by_item, base, degraded)
         return ScoreLine(
             task,
             words.plain(task),

@@ -28,6 +28,7 @@ from core.analysis.paired_proportions import (
     paired_difference,
 )
 from core.analysis.protocols import differing
+from core.analysis.recovery import FractionInterval, fraction_interval
 
 Reason = Literal["protocol", "items", "nothing_scored"]
 
@@ -180,6 +181,19 @@ def combined(comparisons: Sequence[Comparison]) -> Combined:
     above = sqrt(sum((it.high - it.value) ** 2 for it in deltas)) / count
     reach = detectable_mean([(it.n, it.discordance) for it in comparisons])
     return Combined(Interval(mean, mean - below, mean + above), reach)
+
+
+def recovered_fraction(
+    base: Evaluation, degraded: Evaluation, recovered: Evaluation
+) -> FractionInterval | None:
+    """The recovered fraction with its interval; None where the three must not be subtracted."""
+    if refused(base, degraded) is not None or refused(degraded, recovered) is not None:
+        return None
+    items = list(base.correct)
+    first, second, third = (
+        [it.correct[item] for item in items] for it in (base, degraded, recovered)
+    )
+    return fraction_interval(first, second, third, groups_of(items, base, degraded, recovered))
 
 
 def groups_of(items: Sequence[str], *evaluations: Evaluation) -> list[str] | None:

@@ -9,13 +9,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.run import SLICE_SECONDS, RunViewModel
+from core.analysis.recovery import fraction_interval
 from core.events import (
     CkaMeasured,
     CompletionSampled,
+    EvaluatedItem,
     Event,
     Failure,
     GuardWarning,
     Heartbeat,
+    ItemsEvaluated,
     Metrics,
     PlannedStage,
     Progress,
@@ -430,3 +433,56 @@ def test_that_a_reset_forgets_everything_but_the_name(qtbot: QtBot) -> None:
     model.reset()
     assert model.name == "r"
     assert (model.available_keys(), list(model.log()), model.loaded) == ((), [], False)
+
+
+def _answered(subject: str, right: range, n: int = 100) -> Event:
+    items = tuple(
+        EvaluatedItem(item=f"i{place}", correct=place in right, score=float(place in right))
+        for place in range(n)
+    )
+    return ItemsEvaluated(stage=subject, subject=subject, task="tooluse", items=items)
+
+
+def test_that_a_difference_of_known_items_is_told_as_pairs() -> None:
+    model = RunViewModel("u")
+    batches = [
+        _answered("base", range(60)),
+        _answered("nf4", range(40)),
+        _answered("back", range(55)),
+    ]
+    model.apply(logged(started(), *batches, score("base", 60), score("nf4", 40), score("back", 55)))
+    (line,) = model.score_table().lines
+    assert (line.delta, line.recovered, line.certain) == ("+15.0", "0.75", True)
+    assert "Paired 95 % interval +9.3 to +23.3" in line.rests_on  # Wilson's of 15 in 100
+    assert "0 of 100 items lost, 15 gained, McNemar mid-p < 0.001" in line.rests_on
+    assert "differences from" in line.rests_on
+    flags = [[place < right for place in range(100)] for right in (60, 40, 55)]
+    found = fraction_interval(*flags)
+    assert f"interval of the fraction {found.low:.2f} to {found.high:.2f}, item by item" in line.why
+
+
+def test_that_a_difference_below_what_the_items_show_is_not_certain() -> None:
+    model = RunViewModel("u")
+    batches = [_answered("nf4", range(50)), _answered("back", range(5, 60))]
+    model.apply(logged(started(), *batches, score("nf4", 50), score("back", 55)))
+    (line,) = model.score_table().lines
+    assert (line.delta, line.certain) == ("+5.0", False)
+    assert "5 of 100 items lost, 10 gained" in line.rests_on
+
+
+def test_that_items_that_do_not_add_up_to_the_score_are_not_used() -> None:
+    model = RunViewModel("u")
+    batches = [_answered("nf4", range(50)), _answered("back", range(55), n=80)]
+    model.apply(logged(started(), *batches, score("nf4", 50), score("back", 55)))
+    (line,) = model.score_table().lines
+    assert "as if the two had answered different items" in line.rests_on
+    assert not line.certain
+
+
+def test_that_live_items_are_no_finished_checkpoints() -> None:
+    model = RunViewModel("u")
+    live = _answered("back", range(55)).model_copy(update={"step": 5})
+    model.apply(
+        logged(started(), _answered("nf4", range(50)), live, score("nf4", 50), score("back", 55))
+    )
+    assert "as if the two" in model.score_table().lines[0].rests_on
