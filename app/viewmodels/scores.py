@@ -165,7 +165,7 @@ class Scores:
         found = [self.final(task, subject) for subject in subjects]
         present = [score for score in found if score is not None]
         delta = refusal = chain = ""
-        recovered = certain = None
+        recovered = sure = None
         if judged is not None:
             chain = " → ".join(filter(None, (judged.base, judged.degraded, judged.recovered)))
             base, degraded, best = (
@@ -174,13 +174,12 @@ class Scores:
             )
             delta, refusal, recovered = _judge(base, degraded, best)
             if delta and degraded is not None and best is not None:
-                certain = self._gain(degraded, best)
+                sure = self._gain(degraded, best)
             if recovered is not None and base is not None and degraded is not None:
-                found_by_item = self._answers.recovered(
+                by_item = self._answers.recovered(
                     task, judged.base, judged.degraded, judged.recovered
                 )
-                if found_by_item is not None:
-                    recovered = judge_items(found_by_item, base, degraded)
+                recovered = judge_items(by_item, base, degraded) if by_item else recovered
         return ScoreLine(
             task,
             words.plain(task),
@@ -188,11 +187,11 @@ class Scores:
             tuple(None if score is None else cell(score) for score in found),
             delta,
             refusal,
-            certain is not None and certain.certain,
-            certain.note if certain is not None else "",
             recovered.text if recovered is not None else "",
             recovered.note if recovered is not None else "",
             chain,
+            certain=sure is not None and sure.certain,
+            rests_on=sure.note if sure is not None else "",
         )
 
     def _gain(self, before: TaskEvaluated, after: TaskEvaluated) -> gain.Gain:

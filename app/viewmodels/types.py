@@ -241,14 +241,14 @@ class ScoreLine:
         cells: aligned with the table's columns; None where it was not measured.
         delta: recovered minus degraded in points ("+21.6"), or "" without both.
         refusal: why no difference is given (which protocols differ, and in what), else "".
-        certain: the difference is beyond what chance and the number of items leave open.
-        rests_on: the interval of the difference, its test, and what so many items can show.
         recovered: the recovered fraction ("0.75"), "nothing lost", "loss within noise", or "".
         why: what the fraction rests on: the points lost and their interval.
         judged: the checkpoints of difference and fraction ("base → nf4 → recovered").
         source: the run with the beginning of its id; "" where it is not known.
         run, run_index: in comparisons, the run that the line is about and its place in `runs()`.
         stage: in comparisons, the recovered stage where its run has several.
+        certain: the difference is beyond what chance and the number of items leave open.
+        rests_on: the interval of the difference, its test, and what so many items can show.
     """
 
     task: str
@@ -257,8 +257,6 @@ class ScoreLine:
     cells: tuple[ScoreCell | None, ...]
     delta: str = ""
     refusal: str = ""
-    certain: bool = False
-    rests_on: str = ""
     recovered: str = ""
     why: str = ""
     judged: str = ""
@@ -266,6 +264,8 @@ class ScoreLine:
     run: str = ""
     run_index: int = -1
     stage: str = ""
+    certain: bool = False
+    rests_on: str = ""
 
 
 @dataclass(frozen=True)

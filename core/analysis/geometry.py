@@ -140,11 +140,7 @@ def fit(
         return TooFew(len(used), distances, left_out)
     runs = [it.run for it in used]
     errors = {name: _left_out_errors(name, x, y) for name in _FITTERS}
-    whole = np.ones_like(x)
-    curves = tuple(
-        Curve(name, _named(name, _FITTERS[name](x, y, whole)), _rms(errors[name]))
-        for name in _FITTERS
-    )
+    curves = tuple(Curve(name, fitted(name, x, y), _rms(it)) for name, it in errors.items())
     chosen = min(curves, key=lambda it: it.error)
     grid = np.linspace(min(0.0, float(x.min())), float(x.max()), BAND_POINTS)
     low, high, clusters = _band(chosen.name, x, y, runs, grid, errors[chosen.name], resamples, seed)

@@ -1,0 +1,30 @@
+"""What the cell of a difference claims by its colour."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.viewmodels import words
+from app.viewmodels.types import ScoreColumn, ScoreLine, ScoreTable
+from app.views.score_rows import score_rows
+from app.widgets.theme import Theme
+
+
+@pytest.mark.parametrize(
+    ("delta", "certain", "token"),
+    [
+        ("+15.0", True, "recovered_text"),
+        (f"{words.MINUS}15.0", True, "bad_text"),
+        ("+2.0", False, "second"),
+        (f"{words.MINUS}2.0", False, "second"),
+    ],
+)
+def test_that_only_a_sure_difference_is_coloured_and_each_says_what_it_rests_on(
+    theme: Theme, delta: str, certain: bool, token: str
+) -> None:
+    line = ScoreLine("t", "T", "p", (None,), delta=delta, certain=certain, rests_on="mid-p 0.3")
+    table = ScoreTable((ScoreColumn("back", "back", "recovered"),), (line,), "back - nf4")
+    columns, (cells,) = score_rows(table, theme)
+    cell = cells[[column.title for column in columns].index("gain")]
+    assert (cell.text, cell.token) == (delta, token)
+    assert "mid-p 0.3" in cell.tip
