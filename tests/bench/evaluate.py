@@ -146,8 +146,7 @@ class Kind:
 
 def written(folder: Path, settings: dict[str, Any]) -> dict[str, Kind]:
     """Write lm-eval's tasks into `folder` and read the same rows as ours."""
-    items = settings["items"]
-    data = settings["data"]
+    items, data = settings["items"], settings["data"]
     subjects = given_rows(Path(data), items) if data else mmlu_rows(items)
     scored, shots = {}, {}
     left = items

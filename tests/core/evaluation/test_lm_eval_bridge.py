@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from core.errors import StopRequested, UserError
 from core.evaluation import lm_eval_bridge as bridge
 from core.events import EvaluatedItem
+from core.lm.adapter import add_lora
 from tests.helpers.lm_eval_tasks import write_task
 from tests.helpers.tiny import CITIES, tiny_model, tiny_tokenizer
 
@@ -127,9 +134,130 @@ def test_that_random_worked_examples_depend_on_no_chunk(folder: Path) -> None:
 
 
 def test_that_a_group_is_all_its_tasks(folder: Path) -> None:
-    manager = bridge._manager(str(folder), False)
-    assert SEVERAL in manager.all_groups
-    found = [*run(folder, CHOICE, limit=2), *run(folder, TEXT, limit=2)]
-    tasks = [load for name in (CHOICE, TEXT) for load in bridge._load(name, str(folder))]
-    assert [task.name for task in tasks] == [CHOICE, TEXT]
-    assert len(found) == 4
+    found = run(folder, SEVERAL, limit=2)
+    assert [it.item for it in found] == [f"{CHOICE}/0", f"{CHOICE}/1", f"{TEXT}/0", f"{TEXT}/1"]
+    apart = [*run(folder, CHOICE, limit=2), *run(folder, TEXT, limit=2)]
+    assert [it.score for it in found] == [it.score for it in apart]
+    assert run(folder, SEVERAL, limit=2, done={f"{CHOICE}/0", f"{TEXT}/0"}) == found[1::2]
+    assert bridge.item_count(SEVERAL, str(folder)) == 2 * ITEMS
+    assert bridge.item_count(CHOICE, str(folder), limit=3) == 3
+
+
+def test_that_a_stop_between_chunks_keeps_what_was_handed_over(folder: Path) -> None:
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise StopRequested
+
+    kept: list[EvaluatedItem] = []
+    chunks = bridge.evaluate(
+        tiny_model(), tiny_tokenizer(), CHOICE, include_path=str(folder), chunk=2, check=check
+    )
+    with pytest.raises(StopRequested):
+        kept.extend(item for chunk in chunks for item in chunk)
+    assert [it.item for it in kept] == ["0", "1", "2", "3"]
+    rest = run(folder, CHOICE, done={it.item for it in kept})
+    assert [*kept, *rest] == run(folder, CHOICE)
+
+
+def states() -> list[Any]:
+    """Everything global that lm-eval touches."""
+    numpy_state = np.random.get_state()
+    return [
+        random.getstate(),
+        (numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]),
+        torch.get_rng_state().tolist(),
+        dict(os.environ),
+        logging.getLogger("lm_eval").level,
+        logging.getLogger().level,
+    ]
+
+
+def test_that_a_network_in_training_and_the_random_states_are_left_alone(folder: Path) -> None:
+    model = add_lora(tiny_model(), r=4, alpha=8, seed=0).train()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.base_model.model.model.layers[0].eval()
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = None
+    modes = [module.training for module in model.modules()]
+    values = {name: (id(it), it.detach().clone()) for name, it in model.named_parameters()}
+    before = states()
+    scores: dict[str, list[float]] = {CHOICE: [], TEXT: []}
+    for name, found in scores.items():
+        for chunk in bridge.evaluate(model, tokenizer, name, include_path=str(folder), chunk=4):
+            assert states() == before
+            found += [it.score for it in chunk]
+    assert states() == before
+    assert [module.training for module in model.modules()] == modes
+    assert tokenizer.pad_token is None
+    for name, it in model.named_parameters():
+        assert id(it) == values[name][0]
+        assert torch.equal(it, values[name][1])
+    assert scores[CHOICE] != [it.score for it in run(folder, CHOICE)]
+
+
+def test_that_the_protocol_names_what_decides_a_score(folder: Path) -> None:
+    def parts(name: str = CHOICE, **options: Any) -> dict[str, str]:
+        return bridge.protocol_parts(name, include_path=str(folder), **options)
+
+    assert parts() == parts()
+    assert parts()["metric"] == "acc"
+    assert parts()["version"] == "3"
+    assert (parts()["num_fewshot"], parts()["fewshot"]) == ("0", "none")
+    assert (parts(TEXT)["metric"], parts(TEXT)["filter"]) == ("exact_match", "first-letter")
+    assert parts(SEVERAL)["metric"] == "acc, exact_match"
+
+    def changed(**options: Any) -> set[str]:
+        return {key for key, value in parts(**options).items() if value != parts()[key]}
+
+    assert changed(num_fewshot=2) == {"num_fewshot", "fewshot"}
+    assert changed(limit=3) == {"documents"}
+    run(folder, CHOICE, num_fewshot=1, limit=2)
+    assert changed() == set()
+
+
+def test_that_what_cannot_be_scored_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"cannot make the requests of task tiny_text"):
+        run(folder, TEXT, num_fewshot=1000)
+    rows = [{"text": "Paris is a city."}]
+    write_task(
+        tmp_path,
+        "tiny_rolling",
+        {"test": rows},
+        output_type="loglikelihood_rolling",
+        test_split="test",
+        doc_to_text="",
+        doc_to_target="{{text}}",
+        metric_list=[{"metric": "word_perplexity"}],
+    )
+    with pytest.raises(UserError, match="no metric of which more is better"):
+        bridge.item_count("tiny_rolling", str(tmp_path))
+    (tmp_path / "tiny_rolling_test.jsonl").unlink()
+    write_task(
+        tmp_path,
+        "tiny_unsafe",
+        {"test": rows},
+        output_type="generate_until",
+        unsafe_code=True,
+        test_split="test",
+        doc_to_text="{{text}}",
+        doc_to_target="{{text}}",
+    )
+    bridge._manager.cache_clear()
+    with pytest.raises(UserError, match="runs code that the model writes"):
+        bridge.item_count("tiny_unsafe", str(tmp_path))
+    monkeypatch.setattr(bridge, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"lm-eval is not installed.*uv pip install"):
+        bridge.item_count("anything")
+
+
+@pytest.mark.slow
+def test_that_an_unknown_task_is_answered_by_similar_names(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no task winogrand\..*winogrande"):
+        bridge.item_count("winogrand", str(tmp_path))
