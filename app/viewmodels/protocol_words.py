@@ -27,6 +27,10 @@ _PARTS = {
     "ignore_case": "case ignored",
     "ignore_punctuation": "punctuation ignored",
     "strip": "white space stripped",
+    "lm_eval": "version of lm-eval",
+    "version": "version of the task",
+    "config": "configuration of the task",
+    "fewshot_seed": "seed of the worked examples",
 }
 READINGS = {
     "strict_accuracy": "strict",
@@ -36,6 +40,8 @@ READINGS = {
 }
 """Other judgements of the same answers, by the name of their value."""
 _SHARES = {**READINGS, "ended_rate": "ended by itself"}
+_FAULTS = {"cut_rate": "longer than the model reads"}
+"""Shares that are told where they are not zero."""
 _NUMBERS = {"mean_completion_tokens": "tokens an answer", "mean_margin": "nats of lead"}
 
 
@@ -70,4 +76,7 @@ def beside(values: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
     numbers = (
         (label, words.number(values[key])) for key, label in _NUMBERS.items() if key in values
     )
-    return (*shares, *numbers)
+    faults = (
+        (label, words.percent(values[key])) for key, label in _FAULTS.items() if values.get(key)
+    )
+    return (*shares, *numbers, *faults)

@@ -267,6 +267,12 @@ def test_that_other_readings_of_the_same_answers_stand_beside_the_score() -> Non
     cell = line.cells[1]
     assert cell is not None
     assert cell.beside == (("strict", "40.2 %"), ("lenient", "50 %"), ("tokens an answer", "31.4"))
+    for share, told in ((0.0, ()), (0.02, (("longer than the model reads", "2 %"),))):
+        cut = score("nf4", 40).model_copy(update={"values": {"cut_rate": share}})
+        model.apply(logged(cut))
+        (line,) = model.score_table().lines
+        assert line.cells[1] is not None
+        assert line.cells[1].beside == told
 
 
 def test_that_nothing_lost_is_said_instead_of_a_fraction() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.data.load import load
 from core.errors import StopRequested, UserError
+from core.evaluation.exam import Evaluated
+from core.evaluation.protocol import fingerprint
 from core.events import ItemsEvaluated, Progress, TaskEvaluated
 from core.recipe.sources import DatasetSource, Task
 from core.recipe.stage_specs import EvaluateSpec, QuantizeSpec
 from core.stages import evaluate, quantize
 from tests.helpers.contexts import Stand
-from tests.helpers.tiny import tiny_base, write_datasets
+from tests.helpers.lm_eval_tasks import write_mmlu
+from tests.helpers.tiny import mmlu_rows, tiny_base, write_datasets
 
 
 def _stand(folder: Path) -> Stand:
@@ -92,3 +96,57 @@ def test_that_a_stop_passes_through(tmp_path: Path) -> None:
         )
     assert len(stand.of(ItemsEvaluated)) == 1
     assert stand.of(TaskEvaluated) == []
+
+
+def test_that_parts_of_the_protocol_are_told_and_their_hash_is_the_protocol(tmp_path: Path) -> None:
+    stand = _stand(tmp_path)
+    base = tiny_base(tmp_path / "checkpoints")
+    spec = EvaluateSpec(id="scores", tasks=["mmlu", "science"])
+    evaluate.run(spec, base, stand.context("scores"))
+    for score in stand.of(TaskEvaluated):
+        assert score.protocol == fingerprint(score.protocol_parts)
+        assert score.protocol_parts["scorer"] == score.scorer
+        assert score.protocol_parts["dataset"] == score.dataset
+        assert score.protocol_parts["items"] == str(score.n)
+        assert score.protocol_parts["num_fewshot"] == "0"
+    told = {it.task: it.protocol for it in stand.of(TaskEvaluated)}
+    assert evaluate.protocols(spec, base, stand.context("scores")) == told
+    for batch in stand.of(ItemsEvaluated):
+        assert (batch.checkpoint, batch.protocol) == (base.identity, told[batch.task])
+
+
+def test_that_nothing_is_loaded_where_all_was_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = _stand(tmp_path)
+    base = tiny_base(tmp_path / "checkpoints")
+    spec = EvaluateSpec(id="scores", tasks=["science"])
+    evaluate.run(spec, base, stand.context("scores"))
+    (score,) = stand.of(TaskEvaluated)
+    items = {item.item: item for it in stand.of(ItemsEvaluated) for item in it.items}
+    stand.events.clear()
+    monkeypatch.setattr(evaluate, "load_model", None)
+    known = Evaluated(base.identity, score.protocol, items, told=True)
+    context = replace(stand.context("scores"), evaluated={("science", None): known})
+    assert evaluate.run(spec, base, context) is base
+    (progress,) = stand.events
+    assert isinstance(progress, Progress)
+    assert (progress.done, progress.total) == (3, 3)
+
+
+def test_that_a_task_of_lm_eval_is_told_like_all_others(tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    write_mmlu(tmp_path, "tiny_mmlu", mmlu_rows(6)[::2], mmlu_rows(9)[6:])
+    stand = _stand(tmp_path)
+    stand.tasks = {
+        "own": Task(scorer="lm_eval", lm_eval_task="tiny_mmlu", include_path=str(tmp_path))
+    }
+    base = tiny_base(tmp_path / "checkpoints")
+    evaluate.run(EvaluateSpec(id="scores", tasks=["own"]), base, stand.context("scores"))
+    (score,) = stand.of(TaskEvaluated)
+    (batch,) = stand.of(ItemsEvaluated)
+    assert (score.n, score.scorer, len(batch.items)) == (3, "lm_eval", 3)
+    assert score.correct == sum(item.correct for item in batch.items)
+    assert score.dataset == score.protocol_parts["dataset"]
+    assert score.protocol_parts["task"] == "tiny_mmlu"
+    assert stand.of(Progress)[-1].done == 3
