@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from app.viewmodels import words
 
 _SENTENCES = {
-    "samples_dropped": "Samples were left out: their prompt is longer than the limit.",
+    "samples_dropped": "Samples were left out: longer than the limit, or too short to be compared.",
     "truncated_completions": "Completions ran into the length limit; allow longer ones if answers "
     "are cut.",
     "artefact_phrases": "Completions speak of the example that the teacher was shown; skip more "

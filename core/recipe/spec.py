@@ -18,7 +18,10 @@ SCHEMA: Literal[1] = 1
 
 
 class LiveCka(CkaSettings):
-    """CKA after every stage, and every `every_steps` while training (0: only after stages)."""
+    """CKA after every stage, and every `every_steps` while training (0: only after stages).
+
+    While training it is measured less often than that where it would exceed `max_share`.
+    """
 
     every_steps: int = about(
         "Steps between measurements while training.", default=20, ge=0, le=100000, unit="steps"
