@@ -5,7 +5,7 @@ or U-centred (debiased: HSIC1 of Song et al. 2012, eq. 5; Nguyen et al. 2021, eq
 All pairs of layers of two models then cost one matrix product.
 
 Not here: what is done to the features first (`core.analysis.preprocessing`), more samples than Grams can be
-kept of (`core.analysis.streaming`), intervals (`core.analysis.resampling`), and which inputs and tokens are
+kept of (`core.analysis.streaming`), intervals (`core.analysis.jackknife`), and which inputs and tokens are
 read and how a network is run (`core.stages.probe`).
 
 Where it departs from the paper: the paper centres the Gram matrix of raw activations; centring the features

@@ -26,7 +26,7 @@ from core.analysis.cka import (
     over_sequences,
     similarity,
 )
-from core.analysis.resampling import interval
+from core.analysis.jackknife import interval
 from core.analysis.second_opinions import opinions
 from core.analysis.sequences import mean_interval
 from core.analysis.streaming import prepare

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.analysis import streaming as module
 from core.analysis.cka import Grams, cka, grams, null_floor, similarity
-from core.analysis.resampling import interval
+from core.analysis.jackknife import interval
 from core.analysis.streaming import Streamed, prepare, streamed
 
 VARIANTS: tuple[Literal["biased", "debiased"], ...] = ("biased", "debiased")

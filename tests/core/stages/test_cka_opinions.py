@@ -13,7 +13,7 @@ from scipy import stats
 
 from core.analysis.cka import Variant, grams, kept_tokens
 from core.analysis.cka import cka as value_of
-from core.analysis.resampling import interval
+from core.analysis.jackknife import interval
 from core.analysis.second_opinions import opinions
 from core.lm.checkpoint import Checkpoint
 from core.lm.load import load_model

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from core.analysis.cka import cka, grams, similarity
-from core.analysis.resampling import interval, paired_difference
+from core.analysis.jackknife import interval, paired_difference
 
 VARIANTS: tuple[Literal["biased", "debiased"], ...] = ("biased", "debiased")
 PREPROCESSINGS: tuple[Literal["center", "row_normalise"], ...] = ("center", "row_normalise")
