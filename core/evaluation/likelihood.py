@@ -22,7 +22,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from core.errors import UserError
-from core.evaluation.sharing import Group, Pack, Tokens, plan
+from core.evaluation.sharing import Group, Pack, Tokens, batches, plan
 from core.lm.adapter import plain_model
 from core.lm.mode import evaluating
 
@@ -34,7 +34,7 @@ DEFAULT_MAX_LENGTH = 2048
 
 # What one more pass costs, in tokens. On a CPU it reads all weights once more (SmolLM2-135M: 40 ms, where a token
 # of a large batch takes 1.1 ms). On an accelerator a pass over few tokens takes as long as one over a thousand.
-_CPU_PASS_TOKENS = 64
+_CPU_PASS_TOKENS = 40
 _ACCELERATOR_PASS_TOKENS = 1024
 _BLOCK = 2**22  # logits that are turned into log-probabilities together: 16 MiB of float32
 _PAD_BRANCH = -1
@@ -189,15 +189,14 @@ def stream(
     rows = list(wanted)
     longest = [max(len(continuations[index].following) for index in wanted[row]) for row in rows]
     shares, packs = _abilities(network)
-    on_cpu = network.device.type == "cpu"
+    pass_tokens = _CPU_PASS_TOKENS if network.device.type == "cpu" else _ACCELERATOR_PASS_TOKENS
     groups = plan(
         rows,
         [len(row) - size if shares else 0 for row, size in zip(rows, longest, strict=True)],
-        pass_tokens=_CPU_PASS_TOKENS if on_cpu else _ACCELERATOR_PASS_TOKENS,
+        pass_tokens=pass_tokens,
         packing=packs,
     )
-    for prefix, batch, cache in _batches(network, groups, batch_size, check):
-        check()
+    for prefix, batch, cache in _passes(network, groups, batch_size, pass_tokens, check):
         asked = [(row, index) for pack in batch for row in pack.rows for index in wanted[rows[row]]]
         following = [(row, continuations[index].following) for row, index in asked]
         ids = _Laid(batch, longest, len(prefix), pad_id)
@@ -226,15 +225,22 @@ def _abilities(model: PreTrainedModel) -> tuple[bool, bool]:
     return plain, plain and rotary and model.config._attn_implementation == "sdpa"
 
 
-def _batches(
-    model: PreTrainedModel, groups: Sequence[Group], batch_size: int, check: Callable[[], None]
+def _passes(
+    model: PreTrainedModel,
+    groups: Sequence[Group],
+    batch_size: int,
+    pass_tokens: int,
+    check: Callable[[], None],
 ) -> Iterator[tuple[Tokens, Sequence[Pack], Cache | None]]:
     """Prefix, packs and the prefix's cache of each batch; one prefix is kept at a time."""
     for group in groups:
-        check()
-        cache = _prefix_cache(model, group.prefix) if group.prefix else None
-        for start in range(0, len(group.packs), batch_size):
-            yield group.prefix, group.packs[start : start + batch_size], cache
+        cache = None
+        if group.prefix:
+            check()
+            cache = _prefix_cache(model, group.prefix)
+        for batch in batches(group.packs, batch_size, pass_tokens=pass_tokens):
+            check()
+            yield group.prefix, batch, cache
 
 
 class _ReadOnlyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
@@ -369,12 +375,16 @@ def _scores(
         tokens += following
     where = torch.tensor(at, device=logits.device)
     wanted = torch.tensor(tokens, device=logits.device)
-    totals, best = [], []
-    for part in torch.split(logits, max(1, _BLOCK // logits.shape[-1])):
-        totals.append(part.float().logsumexp(-1))
-        best.append(part.argmax(-1))
-    picked = logits[where, wanted].double() - torch.cat(totals)[where].double()
-    greedy = torch.cat(best)[where] == wanted
+    picked = torch.empty(len(at), dtype=torch.float64, device=logits.device)
+    greedy = torch.empty(len(at), dtype=torch.bool, device=logits.device)
+    block = max(1, _BLOCK // logits.shape[-1])
+    for start in range(0, len(logits), block):
+        # In float32 as lm-eval: the rounding of this very sum is most of what would differ.
+        log_p = logits[start : start + block].float().log_softmax(-1)
+        here = (where >= start) & (where < start + block)
+        rows = where[here] - start
+        picked[here] = log_p[rows, wanted[here]].double()
+        greedy[here] = log_p.argmax(-1)[rows] == wanted[here]
     sizes = [len(following) for _, following in asked]
     return [
         (float(values.sum()), bool(firsts.all()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Tokens = tuple[int, ...]
 
@@ -86,6 +87,26 @@ def plan(
         Group(prefix, tuple(_packs(rows, contexts, part, len(prefix), packing)))
         for prefix, part in groups
     ]
+
+
+def batches(
+    packs: Sequence[Pack], batch_size: int, *, pass_tokens: int
+) -> Iterator[Sequence[Pack]]:
+    """Cut packs, longest first, into batches for which the least is computed, filling and passes counted."""
+    cost, start = [0], [0]  # of the first n packs, and where the last batch begins
+    for end in range(1, len(packs) + 1):
+        options = [
+            (cost[first] + (end - first) * len(packs[first]) + pass_tokens, first)
+            for first in range(max(0, end - batch_size), end)
+        ]
+        best, begin = min(options)
+        cost.append(best)
+        start.append(begin)
+    edges = [len(packs)]
+    while edges[-1]:
+        edges.append(start[edges[-1]])
+    for end, begin in reversed(list(pairwise(edges))):
+        yield packs[begin:end]
 
 
 def common(one: Sequence[int], other: Sequence[int], start: int = 0) -> int:

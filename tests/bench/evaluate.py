@@ -102,9 +102,10 @@ def given_rows(folder: Path, count: int) -> dict[str, list[Row]]:
     """Rows of JSONL files by subject, as many of each as `count` items and the worked examples take."""
     found: dict[str, list[Row]] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            found.setdefault(row["subject"], []).append(row)
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                found.setdefault(row["subject"], []).append(row)
     share = -(-count // len(found))
     return {subject: rows[: share + SHOTS] for subject, rows in found.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.evaluation.sharing import MAX_GROWTH, Group, common, plan
+from core.evaluation.sharing import MAX_GROWTH, Group, Pack, batches, common, plan
 
 ROWS = st.lists(
     st.lists(st.integers(0, 2), min_size=1, max_size=30).map(tuple),
@@ -76,3 +76,32 @@ def test_that_common_counts_equal_first_tokens() -> None:
     assert common((1, 2, 3), (1, 2, 4)) == 2
     assert common((1, 2), (1, 2, 4)) == 2
     assert common((1, 2, 3), (9, 2, 3), start=1) == 3
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), max_size=30),
+    batch_size=st.integers(1, 8),
+    pass_tokens=st.integers(0, 60),
+)
+def test_that_batches_hold_every_pack_in_order_and_cost_no_more_than_full_ones(
+    lengths: list[int], batch_size: int, pass_tokens: int
+) -> None:
+    packs = [
+        Pack((), ((7,) * length,), (row,))
+        for row, length in enumerate(sorted(lengths, reverse=True))
+    ]
+
+    def cost(parts: list[list[Pack]]) -> int:
+        return sum(len(part) * len(part[0]) + pass_tokens for part in parts)
+
+    found = [list(part) for part in batches(packs, batch_size, pass_tokens=pass_tokens)]
+    assert [pack for part in found for pack in part] == packs
+    assert all(1 <= len(part) <= batch_size for part in found)
+    full = [packs[start : start + batch_size] for start in range(0, len(packs), batch_size)]
+    assert cost(found) <= cost(full)
+
+
+def test_that_a_long_pack_goes_alone_unless_a_pass_costs_more() -> None:
+    packs = [Pack((), ((7,) * length,), (length,)) for length in (90, 10, 10)]
+    assert [len(part) for part in batches(packs, 8, pass_tokens=50)] == [1, 2]
+    assert [len(part) for part in batches(packs, 8, pass_tokens=500)] == [3]
