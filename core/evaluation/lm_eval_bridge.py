@@ -29,6 +29,7 @@ from importlib.util import find_spec
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import datasets
 import numpy as np
 import torch
 
@@ -219,6 +220,7 @@ def _load(name: str, include_path: str | None) -> tuple[_Loaded, ...]:
             "Install it into the environment that `make run` uses:"
             " .venv/bin/uv pip install --python .venv 'lm-eval>=0.4.13'",
         )
+    datasets.disable_progress_bars()
     with _undisturbed():
         try:
             found = _find(name, include_path)

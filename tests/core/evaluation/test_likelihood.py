@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -28,7 +30,10 @@ from core.evaluation.likelihood import (
     max_length,
 )
 from core.lm.adapter import add_lora
-from tests.helpers.tiny import VOCAB, tiny_model, tiny_tokenizer
+from core.lm.checkpoint import Checkpoint, write_manifest
+from core.lm.load import load_model
+from core.lm.nf4 import save_packed
+from tests.helpers.tiny import CPU32, VOCAB, tiny_model, tiny_tokenizer
 
 
 def plain(
@@ -161,6 +166,18 @@ def test_that_adapters_count() -> None:
     expected = [plain(model, each.context, each.following)[0] for each in requests]
     assert found == pytest.approx(expected, abs=1e-4)
     assert found != pytest.approx(values(tiny_model(), requests), abs=1e-2)
+
+
+def test_that_a_network_in_four_bits_shares_as_well(tmp_path: Path) -> None:
+    save_packed(tiny_model(), tmp_path)
+    checkpoint = Checkpoint("a" * 64, tmp_path, None, None, "quantize", "nf4", "auto", {}, {}, {})
+    write_manifest(checkpoint)
+    model, requests = load_model(checkpoint, CPU32, packed=True), questions(subjects=1, items=2)
+    assert isinstance(model.model.layers[0].mlp.up_proj, Linear4bit)
+    expected = [plain(model, each.context, each.following)[0] for each in requests]
+    # bitsandbytes rounds to bfloat16 in eval mode where the CPU has AVX512-BF16.
+    assert values(model, requests) == pytest.approx(expected, rel=2**-7, abs=2**-5)
+    assert values(model, requests) != pytest.approx(values(tiny_model(), requests), abs=0.2)
 
 
 def _llama(**changes: Any) -> PreTrainedModel:
