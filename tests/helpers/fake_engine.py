@@ -284,7 +284,7 @@ def a_recipe(stages: Sequence[dict[str, Any]] | None = None, **fields: Any) -> R
         {
             "name": "a recipe",
             "base": {"name": "tiny"},
-            "datasets": {"science": {"file": "."}},
+            "datasets": {"science": {"file": "."}, "probe": {"file": "."}},
             "tasks": {"science": {"scorer": "science_exact_v1", "dataset": "science"}},
             "stages": list(
                 stages
@@ -300,7 +300,7 @@ def a_recipe(stages: Sequence[dict[str, Any]] | None = None, **fields: Any) -> R
                     },
                 ]
             ),
-            "measure": {"tasks": ["science"], "cka": {"probe": "science"}},
+            "measure": {"tasks": ["science"], "cka": {"probe": "probe"}},
             **fields,
         }
     )

@@ -184,7 +184,8 @@ def test_that_a_failed_run_keeps_its_finished_stages_and_its_traceback(desk: Des
 
 
 def test_that_missing_files_end_the_run_before_any_stage(desk: Desk) -> None:
-    desk.uid = desk.queue(a_recipe(datasets={"science": {"file": "nowhere.jsonl"}}))
+    files = {"science": {"file": "nowhere.jsonl"}, "probe": {"file": "."}}
+    desk.uid = desk.queue(a_recipe(datasets=files))
     assert desk.execute() == "failed"
     assert desk.finished.failure is not None
     assert desk.finished.failure.failure == "data"

@@ -11,7 +11,7 @@ from app.viewmodels.guard_words import guard, guard_now
 from core.data.example import Dataset, Example
 from core.data.load import load as load_dataset
 from core.data.overlap import overlap
-from core.evaluation.evaluate import scored_examples
+from core.evaluation.exam import Exam
 from core.events import GuardWarning
 from core.recipe.files import load
 from core.recipe.plan import scored_tasks
@@ -109,7 +109,7 @@ def test_that_the_shipped_recipes_train_on_nothing_they_score() -> None:
             for example in found[name].examples
         ]
         for name, task in scored_tasks(recipe).items():
-            scored = scored_examples(task, found[task.dataset])
+            scored = Exam(name, task, found[task.dataset]).whole
             assert overlap(trained, scored).shared == 0, f"{path.name}, {name}"
             looked_at += 1
     assert looked_at >= 15

@@ -91,11 +91,11 @@ def train(world: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trai
         sampled.append(Sampled(model, [list(it) for it in prompts], answers, asked))
         return answers
 
-    def looked_at(self: Any, completions: Any, sequences: int, backward: Any) -> Any:
+    def looked_at(self: Any, completions: Any, sequences: int, *given: Any) -> Any:
         state = load_state(self._context.folder)
         weights = {} if state is None else dict(state.tensors)
         scored.append(Scored(list(completions), sequences, weights))
-        return score(self, completions, sequences, backward)
+        return score(self, completions, sequences, *given)
 
     monkeypatch.setattr(Rollout, "sample", remembered)
     monkeypatch.setattr(Distiller, "score", looked_at)
