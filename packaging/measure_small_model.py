@@ -42,6 +42,7 @@ SEEDS = {
     "forgetting": range(3),
     "two_stage": range(3),
     "nf4": range(3),
+    "cka_loss": range(3),
 }
 READ = ("quickstart", "sft_or_sdft", "forgetting", "nf4")
 """Recipes whose checkpoints are compared in every reading of CKA."""
@@ -169,6 +170,17 @@ def forgetting(found: Sequence[Result]) -> Iterator[str]:
         )
 
 
+def cka_loss(found: Sequence[Result]) -> Iterator[str]:
+    """Accuracies, fractions, and the geometry that was moved on purpose."""
+    yield from forgetting(found)
+    stages = list(found[0]["cka"])
+    yield ""
+    yield "| | " + " | ".join(stages) + " |"
+    yield "|---|" + "---|" * len(stages)
+    means = [fmean(it["cka"][stage] for it in found) for stage in stages]
+    yield "| CKA to the base | " + " | ".join(f"{it:.3f}" for it in means) + " |"
+
+
 def readings(found: Sequence[Result]) -> Iterator[str]:
     """Mean CKA to the reference by reading, and how it moved from the first checkpoint to each later one."""
     subjects = _subjects(found)
@@ -256,6 +268,7 @@ TABLES = {
     "forgetting": forgetting,
     "two_stage": accuracy_table,
     "nf4": nf4,
+    "cka_loss": cka_loss,
     **{f"readings_{name}": readings for name in READ},
     "readings_sft_or_sdft": readings_beside,  # four ways from one base, no way back
 }
