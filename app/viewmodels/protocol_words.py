@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.viewmodels import words
 from app.viewmodels.provenance import FINGERPRINT_CHARACTERS
-from core.evaluation.protocol import Difference, Parts, why_different
+from core.analysis.protocols import differing
 
 DIFFERENT = "different protocols: not comparable"
 _SHOWN = 3
@@ -45,23 +45,22 @@ _FAULTS = {"cut_rate": "longer than the model reads"}
 _NUMBERS = {"mean_completion_tokens": "tokens an answer", "mean_margin": "nats of lead"}
 
 
-def refusal(first: Parts, second: Parts, sentence: str = DIFFERENT) -> str:
+def refusal(first: Mapping[str, str], second: Mapping[str, str], sentence: str = DIFFERENT) -> str:
     """Why two scores cannot be subtracted; what differs is named where both say what their protocol is made of."""
-    differences = why_different(first, second)
-    named = [_difference(it) for it in differences[:_SHOWN]]
+    differences = differing(first, second)
+    named = [_difference(*it) for it in list(differences.items())[:_SHOWN]]
     more = len(differences) - len(named)
     named += [f"{more} more"] if more else []
     return f"{sentence} ({'; '.join(named)})" if named else sentence
 
 
-def _difference(difference: Difference) -> str:
-    name = _PARTS.get(difference.part, words.plain(difference.part).lower())
-    first, second = _value(difference.first), _value(difference.second)
-    return f"{name} {first} and {second}"
+def _difference(part: str, values: tuple[str, str]) -> str:
+    name = _PARTS.get(part, words.plain(part).lower())
+    return f"{name} {_value(values[0])} and {_value(values[1])}"
 
 
-def _value(value: str | None) -> str:
-    if value is None:
+def _value(value: str) -> str:
+    if not value:
         return words.NONE
     if len(value) == _DIGEST_CHARACTERS and set(value) <= set("0123456789abcdef"):
         return value[:FINGERPRINT_CHARACTERS]

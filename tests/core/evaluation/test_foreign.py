@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from core.analysis.protocols import differing
 from core.data.example import Dataset
 from core.data.load import load
 from core.evaluation.evaluate import TaskScore, check, evaluate, protocol_of
 from core.evaluation.exam import Exam
-from core.evaluation.protocol import why_different
 from core.evaluation.scorer import Examinee
 from core.events import EvaluatedItem
 from core.recipe.sources import DatasetSource, Task
@@ -114,9 +114,9 @@ def test_that_settings_of_a_task_of_lm_eval_make_its_protocol(tmp_path: Path) ->
         other = task.model_copy(update=changed)
         return protocol_of(Exam("t", other, limit=limit), tiny_tokenizer())
 
-    def differing(limit: int | None = None, **changed: object) -> set[str]:
-        return {it.part for it in why_different(parts(), parts(limit, **changed))}
+    def changing(limit: int | None = None, **changed: object) -> set[str]:
+        return set(differing(parts(), parts(limit, **changed)))
 
-    assert differing(batch_size=2) == set()
-    assert differing(limit=3) == {"items", "dataset"}
-    assert differing(num_fewshot=2) == {"num_fewshot", "fewshot_from"}
+    assert changing(batch_size=2) == set()
+    assert changing(limit=3) == {"items", "dataset"}
+    assert changing(num_fewshot=2) == {"num_fewshot", "fewshot_from"}
