@@ -10,19 +10,7 @@ from numpy.typing import NDArray
 
 from core.analysis.cka import cka
 from core.analysis.minibatch import Minibatches
-
-
-def _hsic1(k: NDArray[Any], m: NDArray[Any]) -> float:
-    """Song et al. 2012, equation 5, term by term."""
-    n = len(k)
-    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    one = np.ones(n)
-    total = (
-        np.trace(k @ m)
-        + (one @ k @ one) * (one @ m @ one) / ((n - 1) * (n - 2))
-        - 2 / (n - 2) * (one @ k @ m @ one)
-    )
-    return float(total / (n * (n - 3)))
+from tests.helpers.hsic import hsic1
 
 
 def _sides(n: int) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
@@ -55,7 +43,7 @@ def test_that_minibatches_give_one_ratio_of_summed_hsic1_for_every_pair_of_layer
     for i, left in enumerate(x.values()):
         for j, right in enumerate(y.values()):
             xy, xx, yy = (
-                sum(_hsic1(a[part] @ a[part].T, b[part] @ b[part].T) for part in parts)
+                sum(hsic1(a[part] @ a[part].T, b[part] @ b[part].T) for part in parts)
                 for a, b in ((left, right), (left, left), (right, right))
             )
             assert found[i, j] == pytest.approx(xy / np.sqrt(xx * yy), abs=1e-10)
