@@ -16,6 +16,8 @@ Tokens = tuple[int, ...]
 
 # Fewer shared tokens are not worth a longer sequence.
 MIN_SHARED = 4
+# Prefixes of prefixes: description, worked examples, a question's stem; deeper ones save nothing worth a search.
+MAX_NESTING = 16
 # A pack is at most so many times as long as its longest row: what a batch holds in memory stays bounded.
 MAX_GROWTH = 2
 
@@ -61,7 +63,7 @@ def plan(
     order = sorted(range(len(rows)), key=rows.__getitem__)
     groups: list[tuple[Tokens, list[int]]] = []
 
-    def visit(part: list[int], above: int) -> list[int]:
+    def visit(part: list[int], above: int, depth: int) -> list[int]:
         """Give rows to prefixes longer than `above`; returns those that are left for a shorter one."""
         same = common(rows[part[0]], rows[part[-1]])
         usable = min(same, *(contexts[row] for row in part))
@@ -69,8 +71,8 @@ def plan(
         left: list[int] = []
         for child in _split(rows, part, same):
             longest = max(contexts[row] for row in child)
-            worth_a_look = len(child) < len(part) and pays(child, longest, reached)
-            left += visit(child, reached) if worth_a_look else child
+            worth_a_look = depth < MAX_NESTING and pays(child, longest, reached)
+            left += visit(child, reached, depth + 1) if worth_a_look else child
         if pays(left, usable, above):
             groups.append((rows[part[0]][:usable], left))
             return []
@@ -80,7 +82,7 @@ def plan(
         """Once with a pass of its own, from the first token on, instead of with every row."""
         return len(part) * (length - above) - length > pass_tokens
 
-    rest = visit(order, 0) if order else []
+    rest = visit(order, 0, 0) if order else []
     if rest:
         groups.append(((), rest))
     return [

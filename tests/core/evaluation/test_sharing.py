@@ -72,6 +72,12 @@ def test_that_a_prefix_is_left_alone_where_a_pass_costs_more() -> None:
     assert [g.prefix for g in plan(rows, [3] * 4, pass_tokens=8, packing=False)] == [rows[0][:3]]
 
 
+def test_that_rows_that_continue_each_other_are_planned_too() -> None:
+    rows = [(7,) * length for length in range(1, 1200)]
+    groups = plan(rows, [len(row) - 1 for row in rows], pass_tokens=10, packing=True)
+    assert len(written(groups)) == len(rows)
+
+
 def test_that_common_counts_equal_first_tokens() -> None:
     assert common((1, 2, 3), (1, 2, 4)) == 2
     assert common((1, 2), (1, 2, 4)) == 2
