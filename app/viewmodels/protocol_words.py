@@ -19,6 +19,7 @@ _PARTS = {
     "dataset": "dataset",
     "num_fewshot": "worked examples",
     "fewshot_from": "source of the worked examples",
+    "fewshot_sampler": "choice of the worked examples",
     "form": "form of the prompt",
     "chat_template": "chat template",
     "decoding": "decoding",

@@ -133,7 +133,7 @@ RULES = (
         "This scorer shows no worked examples.",
     ),
     Rule(
-        ("fewshot_dataset",),
+        ("fewshot_dataset", "fewshot_sampler"),
         lambda it: it["scorer"] in WITH_SHOTS and _number(it, "num_fewshot") > 0,
         "Only where worked examples are shown.",
     ),

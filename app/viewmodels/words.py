@@ -294,6 +294,7 @@ _FIELDS = {
     "max_new_tokens": "Longest answer",
     "num_fewshot": "Worked examples shown",
     "fewshot_dataset": "Worked examples from",
+    "fewshot_sampler": "Worked examples chosen",
     "answer_pattern": "Pattern of the answer",
     "ignore_case": "Ignore case",
     "ignore_punctuation": "Ignore punctuation",

@@ -47,7 +47,7 @@ class OptionScorer:
     def check(self, exam: Exam) -> None:
         """See `Scorer`; too few items for the worked examples are an error, too."""
         check_items(exam, self.problem)
-        shown = worked_examples(exam, exam.whole)
+        shown = worked_examples(exam).values()
         found = self.problem(list({shot.id: shot for shots in shown for shot in shots}.values()))
         if found:
             raise UserError(
@@ -65,7 +65,7 @@ class OptionScorer:
         return {
             "dataset": exam.items.fingerprint,
             "num_fewshot": str(count),
-            **({"fewshot_from": source_of(exam)} if count else {}),
+            **(source_of(exam) if count else {}),
             "form": digest("\n".join(self.form)),
             "chat_template": "none",
             "decoding": self.decoding,
@@ -75,10 +75,10 @@ class OptionScorer:
         """See `Scorer`."""
         size = exam.task.batch_size
         shared = exam.shots > 0
+        shots = worked_examples(exam)
         for part in slices(exam, known, SHARED_BATCHES * size if shared else size, by_group=shared):
             who.check()
-            shots = worked_examples(exam, part)
-            asked = [self.requests(one, worked) for one, worked in zip(part, shots, strict=True)]
+            asked = [self.requests(one, shots[one.id]) for one in part]
             found = dict(
                 item_likelihoods(who.model, who.tokenizer, asked, batch_size=size, check=who.check)
             )

@@ -133,6 +133,11 @@ class Task(Spec):
         "Dataset with the worked examples, such as a development split; by default the items beyond the limit.",
         default=None,
     )
+    fewshot_sampler: Literal["first_n", "random"] = about(
+        "Which worked examples: the first of the item's subject (lm-eval's for MMLU), or for each item some drawn "
+        "with lm-eval's seed (lm-eval's for Winogrande).",
+        default="first_n",
+    )
     batch_size: int = about("Items evaluated together.", default=8, ge=1, le=1024, unit="items")
     answer_pattern: str | None = about(
         "Regular expression; what its last match holds (its first group, if any) is compared with the gold answer.",

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.evaluation.shots import DRAW_SEED
 from tests.helpers.tiny import write_jsonl
 
 Row = dict[str, Any]
@@ -24,14 +25,13 @@ def write_mmlu(folder: Path, name: str, rows: list[Row], shots: list[Row]) -> No
 
 
 def write_winogrande(folder: Path, name: str, rows: list[Row], shots: list[Row]) -> None:
-    """lm-eval's Winogrande with the first worked examples instead of random ones."""
+    """lm-eval's Winogrande over JSON rows; its worked examples are drawn."""
     _write(
         folder,
         name,
         "winogrande/default.yaml",
         {"validation": rows, "train": shots},
         dataset_name=None,
-        fewshot_config={"sampler": "first_n"},
     )
 
 
@@ -56,7 +56,7 @@ def loaded(folder: Path, name: str, num_fewshot: int) -> Any:
 
     task = TaskManager(include_path=str(folder), include_defaults=False).load([name])["tasks"][name]
     task.set_config("num_fewshot", num_fewshot)
-    task.set_fewshot_seed(0)
+    task.set_fewshot_seed(DRAW_SEED)
     task.build_all_requests()
     return task
 

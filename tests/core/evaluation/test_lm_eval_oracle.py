@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core.data.example import Example
 from core.data.load import load
 from core.evaluation import multiple_choice, winogrande
+from core.evaluation.exam import Exam
 from core.evaluation.likelihood import continuations, item_likelihoods
+from core.evaluation.shots import worked_examples
 from core.lm.load import load_model, load_tokenizer
 from core.lm.named import locate, named_models
-from core.recipe.sources import DatasetSource, ModelSource
+from core.recipe.sources import DatasetSource, ModelSource, Task
 from core.stages import base
 from tests.helpers.lm_eval_tasks import Row, loaded, write_mmlu, write_winogrande
 from tests.helpers.tiny import CITIES, CPU32, mmlu_rows, tiny_model, tiny_tokenizer, write_jsonl
 
+POOL = 6
 SMOLLM2 = "smollm2-135m-instruct"
 Requests = Callable[[Example, list[Example]], list[tuple[str, str]]]
 
@@ -46,23 +50,33 @@ def winogrande_rows(count: int) -> list[Row]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """lm-eval's tasks over our rows, and the same rows as ours."""
     made = tmp_path_factory.mktemp("tasks")
-    questions = [{**row, "subject": "high_school_geography"} for row in mmlu_rows(25)]
+    questions = [{**row, "subject": "high_school_geography"} for row in mmlu_rows(26)]
     questions[3]["question"] = "  What stands\nhere?\n "
     for name, write, rows in (
         ("mmlu", write_mmlu, questions),
-        ("winogrande", write_winogrande, winogrande_rows(25)),
+        ("winogrande", write_winogrande, winogrande_rows(26)),
     ):
-        write(made, name, rows[5:], rows[:5])
+        write(made, name, rows[POOL:], rows[:POOL])
         write_jsonl(made / f"ours_{name}.jsonl", rows)
     return made
 
 
 def requests_of(folder: Path, name: str, shots: int) -> tuple[list[Example], list[Any]]:
     """Our examples, and the requests of each."""
-    every = load(name, DatasetSource(file=str(folder / f"ours_{name}.jsonl")), folder).examples
+    every = load(name, DatasetSource(file=str(folder / f"ours_{name}.jsonl")), folder)
     form: Requests = {"mmlu": multiple_choice.requests, "winogrande": winogrande.requests}[name]
-    examples = list(every[5:])
-    return examples, [form(example, list(every[:shots])) for example in examples]
+    task = Task(
+        scorer="multiple_choice_v1" if name == "mmlu" else "winogrande_v1",
+        dataset="items",
+        num_fewshot=shots,
+        fewshot_dataset="pool",
+        fewshot_sampler="first_n" if name == "mmlu" else "random",
+    )
+    items, pool = (
+        replace(every, examples=part) for part in (every.examples[POOL:], every.examples[:POOL])
+    )
+    shown = worked_examples(Exam(name, task, items, pool))
+    return list(items.examples), [form(it, shown[it.id]) for it in items.examples]
 
 
 def compare(
