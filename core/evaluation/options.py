@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,13 @@ class OptionScorer:
 
     def score(self, who: Examinee, exam: Exam, known: Collection[str], on_items: OnItems) -> None:
         """See `Scorer`."""
+        for batch in self.likelihoods(who, exam, known):
+            on_items(tuple(self._item(one, found) for one, found in batch))
+
+    def likelihoods(
+        self, who: Examinee, exam: Exam, known: Collection[str] = ()
+    ) -> Iterator[list[tuple[Example, list[Likelihood]]]]:
+        """Each item that is not known with the likelihoods of its requests, batch by batch."""
         size = exam.task.batch_size
         shared = exam.shots > 0
         shots = worked_examples(exam)
@@ -82,7 +89,7 @@ class OptionScorer:
             found = dict(
                 item_likelihoods(who.model, who.tokenizer, asked, batch_size=size, check=who.check)
             )
-            on_items(tuple(self._item(one, found[place]) for place, one in enumerate(part)))
+            yield [(one, found[place]) for place, one in enumerate(part)]
 
     def _item(self, example: Example, likelihoods: Sequence[Likelihood]) -> EvaluatedItem:
         choice = self.choose(example, likelihoods)
