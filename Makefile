@@ -8,11 +8,11 @@ run:
 
 test:
 	@packaging/bootstrap.sh test
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all:
 	@packaging/bootstrap.sh test
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 check:
 	@packaging/bootstrap.sh test
