@@ -40,7 +40,7 @@ def test_that_the_sample_is_small_can_be_started_again_and_names_no_machine(tmp_
             assert recipe.base.name == "rekindle-1m"
             names.add(recipe.name.rsplit(",", 1)[0])
             assert store.item_results(row.uid, "base", recipe.measure.tasks[0])
-    assert len(names) == 5
+    assert len(names) == 6
     # No text that begins like an absolute path, of Unix or of Windows.
     assert re.search(rb'"(/|[A-Z]:\\)[A-Za-z]+[/\\]', home.database.read_bytes()) is None
 
