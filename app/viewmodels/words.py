@@ -85,11 +85,11 @@ OPINION = {
 _METRICS = {
     "loss": ("Loss", "nats/token"),
     "held_out_loss": ("Loss on held-out items", "nats/token"),
-    "held_out_cka": ("CKA to teacher on held-out items", "CKA"),
+    "held_out_cka": ("CKA to teacher, held-out", "CKA"),
     "held_out_cka_se": ("Its standard error", "CKA"),
     "divergence": ("Divergence to teacher", "nats/token"),
     "reverse_kl": ("Reverse divergence", "nats/token"),
-    "teacher_cka": ("CKA to teacher, no demonstration", "CKA"),
+    "teacher_cka": ("CKA to teacher", "CKA"),
     "cka_loss": ("CKA term, unweighted", ""),
     "cka_loss_rows": ("Tokens whose CKA is taken", "tokens"),
     "cka_balance": ("Balance of the CKA term", ""),

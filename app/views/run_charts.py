@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QHBoxLayout, QSlider
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider
 
 from app.settings import Settings
 from app.viewmodels.run import RunViewModel
@@ -19,6 +19,7 @@ SMOOTHING = (("0", "raw"), ("0.6", "EMA .6"), ("0.9", "EMA .9"), ("0.97", "EMA .
 SMOOTHING_TIP = "Exponential moving average, over the faint raw curve"
 NO_CURVE = "Curves begin with the first training step."
 NO_ACCURACY = "No task has been scored yet. Accuracy stands here after the first evaluation."
+NOT_LIVE = "Not scored while training so far. The scores of finished checkpoints stand below."
 NO_CKA = (
     "CKA compares what each layer computes with what the reference computes: 1 is the same up to "
     "rotation and scale. The first measurement appears here."
@@ -61,6 +62,8 @@ class MetricCard(Card):
         self.smoothing.set_options(SMOOTHING, _nearest_smoothing(settings.smoothing))
         self.smoothing.setToolTip(SMOOTHING_TIP)
         self.smoothing.chosen.connect(self._smooth)
+        # The metric's name, which may be long, gives way first.
+        self.smoothing.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.add_first(self.which)
         self.add_tool(self.smoothing)
         self.chart = LineChart(theme, "Metric over steps", empty=NO_CURVE)
@@ -171,10 +174,11 @@ class AccuracyCard(Card):
                 level.role or "third",
                 level.value,
             )
-            for level in levels
+            for level in (levels if bands else ())  # alone they have no steps to stand over
         )
-        if self._task and not bands and not levels:
-            self.chart.set_empty(f"{run.task_title(self._task)} has not been scored yet.")
+        if self._task and not bands:
+            unscored = f"{run.task_title(self._task)} has not been scored yet."
+            self.chart.set_empty(NOT_LIVE if levels else unscored)
 
     def _choose(self, task: str) -> None:
         self._task = task
