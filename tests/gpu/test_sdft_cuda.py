@@ -140,6 +140,8 @@ def test_that_gradient_checkpointing_changes_memory_and_not_the_loss(
         {"distillation_topk": 20, "teacher_cache_steps": 2},
         {"num_iterations": 2, "num_generations": 2, "top_k": 50, "min_p": 0.01},
         {"lmbda": 0.5, "top_p": 0.95},
+        {"cka_loss": "attract", "cka_layers": None, "num_loss_tokens_to_skip": 0},
+        {"cka_loss": "only", "cka_ramp_steps": 0, "num_loss_tokens_to_skip": 0},
     ],
     ids=lambda it: "-".join(map(str, it)),
 )
