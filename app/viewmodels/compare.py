@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import labels, words
+from app.viewmodels.protocol_words import refusal
 from app.viewmodels.provenance import run_part
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import (
@@ -35,6 +36,7 @@ from core.store.store import Store
 T = TypeVar("T")
 Read = Callable[[Callable[[Store], T], Callable[[T], None]], None]
 
+OTHER_PROTOCOL = "other runs used another protocol: do not compare the lines"
 PAGE = 2000
 KINDS = (
     "run_started",
@@ -309,14 +311,15 @@ def _flatten(value: Any, path: str = "") -> dict[str, str]:
 
 
 def _mark_protocols(lines: Sequence[ScoreLine]) -> list[ScoreLine]:
-    """Lines of one task; where runs used different protocols, each line says so."""
-    protocols = {cell.protocol for line in lines for cell in line.cells if cell is not None}
-    if len(protocols) < 2:
+    """Lines of one task; where runs used different protocols, each line says so, and in what they differ."""
+    by_protocol = {cell.protocol: cell for line in lines for cell in line.cells if cell is not None}
+    if len(by_protocol) < 2:
         return list(lines)
+    first, second, *_ = by_protocol.values()
+    why = refusal(first.parts, second.parts, OTHER_PROTOCOL)
     marked = []
     for line in lines:
         own = sorted({cell.protocol[:8] for cell in line.cells if cell is not None})
         note = f"{line.protocol} · protocol {', '.join(own)}" if own else line.protocol
-        refusal = line.refusal or "other runs used another protocol: do not compare the lines"
-        marked.append(replace(line, protocol=note, refusal=refusal))
+        marked.append(replace(line, protocol=note, refusal=line.refusal or why))
     return marked

@@ -41,6 +41,7 @@ def cell(score: TaskEvaluated) -> ScoreCell | None:
         score.dataset,
         score.seed,
         beside(score.values),
+        score.protocol_parts,
     )
 
 

@@ -7,6 +7,7 @@ growing buffers: read them, do not keep or change them across signals.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -200,7 +201,7 @@ class ScoreCell:
     """An accuracy in per cent with its 95 % Wilson interval, n items, and the protocol's fingerprint.
 
     The rest says where it comes from: the checkpoint's stage id, scorer, dataset and the run's seed; and what
-    was found beside it (("format kept", "98.2 %")).
+    was found beside it (("format kept", "98.2 %")). `parts` is what the fingerprint is made of, by name.
     """
 
     value: float
@@ -214,6 +215,7 @@ class ScoreCell:
     dataset: str = ""
     seed: int | None = None
     beside: tuple[tuple[str, str], ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

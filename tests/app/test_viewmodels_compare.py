@@ -80,6 +80,20 @@ def test_that_runs_of_different_protocols_are_not_compared_without_a_word(
     assert last.delta == "+10.0"  # within the run all is of one protocol
 
 
+def test_that_what_differs_between_two_runs_protocols_is_named(world: World, qtbot: QtBot) -> None:
+    uids = []
+    for name, shots in (("one", "0"), ("two", "5")):
+        told = [
+            score(stage, right, protocol=shots * 64).model_copy(
+                update={"protocol_parts": {"scorer": "multiple_choice_v1", "num_fewshot": shots}}
+            )
+            for stage, right in (("base", 60), ("nf4", 40), ("back", 50))
+        ]
+        uids.append(world.run(started(), *told, name=name))
+    for line in compare(world, qtbot, *uids).table().lines:
+        assert "(worked examples 0 and 5)" in line.refusal
+
+
 def test_that_a_run_without_recovery_still_has_its_line(world: World, qtbot: QtBot) -> None:
     recipe = RECIPE.model_copy(update={"stages": RECIPE.stages[:1]})
     plain = started(stages=tuple(it for it in started().stages if not it.id.startswith("back")))
