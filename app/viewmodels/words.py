@@ -321,6 +321,8 @@ _CHOICES = {
     "linear": "mean probability",
     "log_linear": "mean log-probability",
     "routed": "one per dataset",
+    "first_n": "the first of the subject",
+    "random": "drawn for each item",
     "fixed": "fixed weights",
     "likelihood": "the likelihood",
     "demonstration": "the demonstration",

@@ -79,7 +79,7 @@ class SpecForm(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._more = Button(theme, "", "quiet", "caret-right")
+        self._more = Button(theme, "More settings", "quiet", "caret-right")
         self._more.clicked.connect(self._flip)
         self._inner = QWidget()
         self.setWidget(self._inner)
@@ -182,8 +182,9 @@ class SpecForm(QScrollArea):
         for heading, paths in self._headings:
             heading.setVisible(any(path in shown for path in paths))
         self._more.setVisible(bool(advanced))
-        words = "Fewer settings" if self._unfolded else f"{len(advanced)} more settings"
-        self._more.setText(words)
+        count = "1 more setting" if len(advanced) == 1 else f"{len(advanced)} more settings"
+        words = "Fewer settings" if self._unfolded else count
+        self._more.setText(f" {words}")
         self._more.setAccessibleName(words)
         self._more.set_icon("caret-down" if self._unfolded else "caret-right")
 

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QCheckBox
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.types import Choice, FieldView
+from app.widgets.controls import Button
 from app.widgets.editors import (
     BoolEditor,
     ChoiceEditor,
@@ -179,6 +180,14 @@ def test_that_advanced_fields_are_folded_unless_they_hold_a_problem(form: SpecFo
     form.focus_on(SEED.path)
     assert form.editor(SEED.path).isVisible()
     assert form.editor(SEED.path).control().hasFocus()
+
+
+def test_that_the_button_that_unfolds_has_room_for_its_words(form: SpecForm) -> None:
+    button = next(it for it in form.findChildren(Button) if "more setting" in it.text())
+    assert button.text().strip() == "1 more setting"
+    assert button.maximumWidth() >= button.sizeHint().width()
+    words = button.fontMetrics().horizontalAdvance(button.text())
+    assert button.sizeHint().width() >= words + button.iconSize().width()
 
 
 def test_that_every_control_has_a_name(form: SpecForm) -> None:
