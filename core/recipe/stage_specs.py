@@ -24,7 +24,9 @@ class CkaSettings(Spec):
         "Number of probe items.", default=64, ge=4, le=4096, unit="items", paper="507"
     )
     disjoint: bool = about(
-        "Leave out probe items that a task of this recipe scores.", default=True, paper="not left out"
+        "Leave out probe items that a task of this recipe scores.",
+        default=True,
+        paper="not left out",
     )
     mode: Literal["per_sample", "per_sequence"] = about(
         "One vector per item (section 5.4), or the tokens of each sequence (section 4.3).",
