@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from sys import intern
+from typing import Any
 
 from core.analysis.comparison import (
     Comparison,
@@ -17,17 +19,32 @@ from core.events import ItemsEvaluated, TaskEvaluated
 Key = tuple[str, str]  # task, subject
 
 
-class Answers:
-    """Folds `ItemsEvaluated` and `TaskEvaluated` of finished checkpoints; what is measured in training is left out."""
+def _nobody() -> None:
+    """Nobody waits for an answer that is there at once."""
 
-    def __init__(self) -> None:
+
+Job = Callable[[], object]
+Offload = Callable[[Job, Callable[[Any], None]], None]
+"""Does a job on another thread and hands its answer to the callback, on this one."""
+
+
+class Answers:
+    """Folds `ItemsEvaluated` and `TaskEvaluated` of finished checkpoints; what is measured in training is left out.
+
+    Args:
+        offload: for the arithmetic over thousands of draws, which takes longer than a window may wait; an
+            answer is None until it is there. Without it every answer is there at once.
+        told: called when an answer has come.
+    """
+
+    def __init__(self, offload: Offload | None = None, told: Callable[[], None] = _nobody) -> None:
+        self._offload, self._told = offload, told
         self._items: dict[
             tuple[str, str, str], dict[str, bool]
         ] = {}  # stage, task, subject -> item
         self._groups: dict[str, dict[str, str]] = {}  # task -> item -> group
         self._scores: dict[Key, TaskEvaluated] = {}
-        self._compared: dict[tuple[str, str, str], Comparison | Refusal | None] = {}
-        self._recovered: dict[tuple[str, str, str, str], FractionInterval | None] = {}
+        self._known: dict[tuple[str, ...], Any] = {}  # task and subjects -> answer
 
     def add_items(self, event: ItemsEvaluated) -> None:
         """A batch of items."""
@@ -44,8 +61,8 @@ class Answers:
         """The score that closes the batches; the newest counts."""
         if event.step is None:
             self._scores[event.task, event.subject] = event
-            self._compared.clear()
-            self._recovered.clear()
+            for key in [it for it in self._known if it[0] == event.task]:
+                del self._known[key]
 
     def scores(self) -> dict[Key, TaskEvaluated]:
         """The newest final scores by (task, subject), in the order of the first."""
@@ -60,24 +77,41 @@ class Answers:
         if len(items) != score.n or sum(items.values()) != score.correct:
             return None
         groups = self._groups.get(task, {})
-        return Evaluation(items, score.protocol, score.protocol_parts, groups)
+        return Evaluation(dict(items), score.protocol, score.protocol_parts, dict(groups))
 
     def compared(self, task: str, before: str, after: str) -> Comparison | Refusal | None:
-        """After less before; None where one side's items are not known. Kept until a new score comes."""
-        key = (task, before, after)
-        if key not in self._compared:
-            first, second = self.evaluation(task, before), self.evaluation(task, after)
-            known = None if first is None or second is None else compare(first, second)
-            self._compared[key] = known
-        return self._compared[key]
+        """After less before; None where one side's items are not known, or the answer is not there yet."""
+        found: Comparison | Refusal | None = self._answer(compare, task, before, after)
+        return found
 
     def recovered(
         self, task: str, base: str, degraded: str, recovered: str
     ) -> FractionInterval | None:
-        """The recovered fraction with its interval; None where the items are not known or must not be subtracted."""
-        key = (task, base, degraded, recovered)
-        if key not in self._recovered:
-            found = [self.evaluation(task, it) for it in key[1:]]
-            known = [it for it in found if it is not None]
-            self._recovered[key] = recovered_fraction(*known) if known == found else None
-        return self._recovered[key]
+        """The recovered fraction with its interval; None as by `compared`, or where it must not be computed."""
+        found: FractionInterval | None = self._answer(
+            recovered_fraction, task, base, degraded, recovered
+        )
+        return found
+
+    def _answer(self, ask: Callable[..., object], task: str, *subjects: str) -> Any:
+        """Kept until a new score of the task comes."""
+        key = (task, *subjects)
+        if key in self._known:
+            return self._known[key]
+        found = [self.evaluation(task, it) for it in subjects]
+        known = [it for it in found if it is not None]
+        self._known[key] = None
+        if len(known) < len(subjects):
+            return None
+        if self._offload is None:
+            self._known[key] = ask(*known)
+            return self._known[key]
+        scores = [self._scores[task, it] for it in subjects]
+
+        def take(answer: object) -> None:
+            if all(self._scores.get((task, it.subject)) is it for it in scores):
+                self._known[key] = answer
+                self._told()
+
+        self._offload(lambda: ask(*known), take)
+        return None

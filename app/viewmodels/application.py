@@ -321,7 +321,7 @@ class Application(QObject):
     def _model(self, uid: str) -> RunViewModel:
         model = self._open.get(uid)
         if model is None:
-            model = self._open[uid] = RunViewModel(uid, self)
+            model = self._open[uid] = RunViewModel(uid, self, self._offload)
             row = self._row(uid)
             if row is not None:
                 model.describe(row)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.viewmodels import words
 from app.viewmodels.types import StageCard
 from core.recipe.field import BASE
@@ -106,6 +108,14 @@ def _names(teachers: Any) -> str:
 
 def _present(*parts: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in parts if part not in ("", None))
+
+
+def recipe_of(text: str) -> Recipe | None:
+    """The recipe of a run; None for one that another version wrote, which is shown without its settings."""
+    try:
+        return Recipe.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 def facts_by_stage(recipe: Recipe) -> dict[str, tuple[str, ...]]:

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
+from shiboken6 import isValid
 
 from app.viewmodels import demonstration, recipe_words, words
+from app.viewmodels.answers import Answers, Offload
 from app.viewmodels.best import HELD_OUT, Best, bests
 from app.viewmodels.guard_words import guard
 from app.viewmodels.journal import guard_rows
@@ -74,23 +75,28 @@ class RunViewModel(QObject):
     loadedChanged = Signal()
     consumed = Signal(int)  # that many fed events have been applied
 
-    def __init__(self, uid: str, parent: QObject | None = None) -> None:
+    def __init__(
+        self, uid: str, parent: QObject | None = None, offload: Offload | None = None
+    ) -> None:
         super().__init__(parent)
-        self.uid = uid
-        self.name = uid
-        self.status = "queued"
-        self.loaded = False
+        self.uid = self.name = uid
+        self.status, self._phase = "queued", ""
+        self.loaded = self._caught_up = False
         self.recipe: Recipe | None = None
         self._row_failure = ("", "")  # class, message
-        self._phase = ""
         self._pending: deque[LoggedEvent] = deque()
-        self._caught_up = False
         self._dirty: dict[str, None] = {}  # signal names, in order
         self._next_emit = 0.0
         self._facts: dict[str, tuple[str, ...]] = {}
-        self._fold = RunFold()
+        self._paired = offload, self._answered
+        self._fold = RunFold(Answers(*self._paired))
         self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._slice)
+
+    def _answered(self) -> None:
+        if isValid(self):  # an answer may come after the run was deleted
+            self._touch(SCORES)
+            self._emit()
 
     # what goes in
 
@@ -143,7 +149,7 @@ class RunViewModel(QObject):
         """Forget all events: the run is resumed, and its log is read anew."""
         self._pending.clear()
         self._caught_up = self.loaded = False
-        self._fold = RunFold()
+        self._fold = RunFold(Answers(*self._paired))
         self._touch(*_ALL)
         self._emit()
 
@@ -338,8 +344,8 @@ class RunViewModel(QObject):
 
     def guards(self) -> tuple[GuardRow, ...]:
         """The signals of the stage that trains (or trained last)."""
-        warnings = tuple(self._fold.journal.latest_warning.values())
-        return guard_rows(self._fold.curves, self._fold.training, warnings)
+        fold = self._fold
+        return guard_rows(fold.curves, fold.training, tuple(fold.journal.latest_warning.values()))
 
     def log(self) -> Sequence[LogLine]:
         """All lines so far; grows at the end only, until a `reset`."""
@@ -387,9 +393,7 @@ class RunViewModel(QObject):
             getattr(self, name).emit()
 
     def _read_recipe(self, text: str) -> None:
-        try:
-            self.recipe = Recipe.model_validate_json(text)
-        except ValidationError:
-            return  # written by another version: the run is shown without its settings
-        self._facts = recipe_words.facts_by_stage(self.recipe)
-        self._touch(HEADER, STAGES)
+        self.recipe = recipe_words.recipe_of(text)
+        if self.recipe is not None:
+            self._facts = recipe_words.facts_by_stage(self.recipe)
+            self._touch(HEADER, STAGES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import assert_never
 
+from app.viewmodels.answers import Answers
 from app.viewmodels.curves import Curves
 from app.viewmodels.demonstration import Checks
 from app.viewmodels.journal import Journal
@@ -62,11 +63,11 @@ class RunFold:
         status: how the last session ended or "running"; "" before one began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers | None = None) -> None:
         self.strip = StageStrip()
         self.curves = Curves()
         self.checks = Checks()
-        self.scores = Scores()
+        self.scores = Scores(answers)
         self.similarity = Similarity()
         self.journal = Journal()
         self.completions: deque[Completion] = deque(maxlen=COMPLETIONS_KEPT)

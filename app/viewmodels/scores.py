@@ -48,10 +48,10 @@ def cell(score: TaskEvaluated) -> ScoreCell | None:
 class Scores:
     """Folds `TaskEvaluated`, and `ItemsEvaluated` where single items are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers | None = None) -> None:
         self._final: dict[str, dict[str, TaskEvaluated]] = {}  # task -> subject -> score
         self._live: dict[str, dict[str, Curve]] = {}  # task -> subject -> value, low, high
-        self._answers = Answers()
+        self._answers = answers or Answers()
 
     def add(self, score: TaskEvaluated) -> None:
         """A score measured on a finished checkpoint, or at a step of a training stage."""

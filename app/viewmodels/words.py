@@ -53,13 +53,6 @@ KIND_ABOUT = {
     "evaluate": "score tasks on one checkpoint",
     "cka": "compare two checkpoints layer by layer",
 }
-STEP_UNIT = {
-    "step": "step",
-    "item": "item",
-    "layer": "layer",
-    "sample": "sample",
-    "byte": "byte",
-}
 SCORER = {
     "tooluse_official_v1": "official v1",
     "tooluse_strict_v1": "strict v1",
