@@ -5,18 +5,16 @@ A difference below what the items can show is never presented as sure, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.viewmodels import words
+from app.viewmodels.protocol_words import DIFFERENT, with_parts
 from app.viewmodels.recovered import Counted
 from core.analysis.comparison import Comparison, Refusal
 from core.analysis.paired_proportions import detectable
 from core.analysis.statistics import difference
 
 _LEAST_SHOWN = 0.001
-SHOWN_PARTS = 4
-"""Parts of a protocol named in a refusal; a change of scorer changes many at once."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +63,13 @@ def p_value(p: float) -> str:
 def refusal(found: Refusal) -> str:
     """Why two evaluations are not subtracted."""
     if found.reason == "protocol":
-        return f"not comparable: {_parts(found.differing)}"
+        return with_parts(DIFFERENT, found.differing)
     if found.reason == "items":
         return (
             f"not comparable: {found.only_before:,} items only in the first, {found.only_after:,} only in the "
             "second"
         )
     return "nothing was scored"
-
-
-def _parts(differing: Mapping[str, tuple[str, str]]) -> str:
-    if not differing:
-        return "different protocols, and the log does not say in which part"
-    named = [
-        f"{words.plain(name).lower()} {first or 'not set'} / {second or 'not set'}"
-        for name, (first, second) in differing.items()
-    ]
-    more = f" and {len(named) - SHOWN_PARTS} more" if len(named) > SHOWN_PARTS else ""
-    return f"different protocols: {', '.join(named[:SHOWN_PARTS])}{more}"
 
 
 def _reach(share: float) -> str:

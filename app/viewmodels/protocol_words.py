@@ -48,7 +48,11 @@ _NUMBERS = {"mean_completion_tokens": "tokens an answer", "mean_margin": "nats o
 
 def refusal(first: Mapping[str, str], second: Mapping[str, str], sentence: str = DIFFERENT) -> str:
     """Why two scores cannot be subtracted; what differs is named where both say what their protocol is made of."""
-    differences = differing(first, second)
+    return with_parts(sentence, differing(first, second))
+
+
+def with_parts(sentence: str, differences: Mapping[str, tuple[str, str]]) -> str:
+    """The sentence, and the parts that differ behind it where they are known."""
     named = [_difference(*it) for it in list(differences.items())[:_SHOWN]]
     more = len(differences) - len(named)
     named += [f"{more} more"] if more else []

@@ -167,9 +167,9 @@ def test_that_different_protocols_are_refused_by_the_part_that_differs(line: Lin
     (only,) = found
     assert (only["reason"], only["differing"]) == ("protocol", {"max_new_tokens": ["48", "64"]})
     assert "delta" not in only
-    assert "max new tokens 48 / 64" in only["refusal"]
+    assert "longest answer 48 and 64" in only["refusal"]
     _, text = line("compare", f"{uid}:base", f"{uid}:nf4")
-    assert "not comparable: different protocols: max new tokens 48 / 64" in text
+    assert "different protocols: not comparable (longest answer 48 and 64)" in text
 
 
 def test_that_other_items_and_unrecorded_items_are_refused(line: Line) -> None:
