@@ -34,6 +34,7 @@ class Settings:
         columns: state by table name: shown columns, order, widths (`QHeaderView.saveState()`, base64).
         smoothing: of curves, 0 (none) to 1.
         recipe_folder: where a recipe was opened or saved last.
+        views: how a page was left, by "page.what" ("run.x_axis"): axes, tabs, filters.
     """
 
     path: Path | None = None
@@ -45,6 +46,7 @@ class Settings:
     columns: dict[str, str] = field(default_factory=dict)
     smoothing: float = 0.6
     recipe_folder: str = ""
+    views: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -96,7 +98,7 @@ def _fits(name: str, value: object) -> bool:
             isinstance(sizes, list) and all(isinstance(size, int) for size in sizes)
             for sizes in value.values()
         )
-    if name == "columns":
+    if name in ("columns", "views"):
         return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
     return isinstance(value, str)
 

@@ -12,6 +12,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from app.widgets.actions import PageAction
+
 REFRESH_MS = 100
 SPREAD_MS = 15
 """Between two parts: about one frame."""
@@ -32,6 +34,10 @@ class Page(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._refresh_one)
+
+    def page_actions(self) -> tuple[PageAction, ...]:
+        """What can be done here; the command palette and the shortcuts drawer list it."""
+        return ()
 
     def later(self, *parts: Callable[[], None]) -> None:
         """Refresh these parts soon, each once."""
