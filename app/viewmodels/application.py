@@ -7,22 +7,21 @@ The window's thread only hands things on. Nothing is started before `begin`.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import psutil
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
-from app.viewmodels import words
+from app.viewmodels import bookkeeping, words
 from app.viewmodels.background import Background
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.estimates import EstimatesViewModel
+from app.viewmodels.look import Look, Snapshot
 from app.viewmodels.new_run import NewRunViewModel
+from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.run import RunViewModel
-from app.viewmodels.runs import RunLister, RunListing, RunsModel
+from app.viewmodels.runs import RunListing, RunsModel
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
 from core.engine import liveness, spawn
@@ -36,17 +35,6 @@ logger = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 10
 """How often runs that nobody watches are looked after for a worker that vanished."""
-KEPT_OPEN = 12
-"""Runs whose data stay in memory."""
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """What one look at the database and the machine gives."""
-
-    listing: RunListing
-    status: tuple[str, str]
-    live: frozenset[str] = field(default_factory=frozenset)
 
 
 class Application(QObject):
@@ -61,6 +49,7 @@ class Application(QObject):
 
     runsChanged = Signal()
     runAdded = Signal(str)
+    runEnded = Signal(str, str, str)  # uid, name, status: of a run that was at work until now
     message = Signal(str, str, str)  # level, text, hint
     activeChanged = Signal()
     statusLineChanged = Signal()
@@ -87,12 +76,12 @@ class Application(QObject):
         self.new_run = NewRunViewModel(self.start, self._offload, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
-        self._lister = RunLister()
+        self._look = Look(home)
         self._reading = self._read_again = False
         self._listing = RunListing()
         self._status_line = ("", "")
-        self._open: dict[str, RunViewModel] = {}  # the one opened last is the last one
-        self._workers = Workers(home, self._model, spawn, in_process, self)
+        self._open = OpenRuns(self._describe, self._offload, self)
+        self._workers = Workers(home, self._open.model, spawn, in_process, self)
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
         self._workers.changed.connect(self.activeChanged)
@@ -107,7 +96,7 @@ class Application(QObject):
         self._begun = True
         self.home.create()
         self._writer.start()
-        self._writer.submit(_open_books, self._opened)
+        self._writer.submit(bookkeeping.open_books, self._opened)
 
     def _opened(self, notices: tuple[str, ...]) -> None:
         for notice in notices:
@@ -147,7 +136,7 @@ class Application(QObject):
     def stop(self, uid: str, keep: bool) -> None:
         """Ask a run to stop; one that waits leaves the queue."""
         if self._workers.leave_queue(uid):
-            self._write(lambda store: _set_stopped(store, uid))
+            self._write(lambda store: bookkeeping.set_stopped(store, uid))
             return
         row = self._row(uid)
         if not self._workers.is_watched(uid):
@@ -170,21 +159,18 @@ class Application(QObject):
             return
         self._workers.leave_queue(uid)
         self._workers.forget(uid)
-        model = self._open.pop(uid, None)
-        if model is not None:
-            model.deleteLater()
+        self._open.drop(uid)
         self._write(lambda store: store.delete_run(uid))
 
     def open_run(self, uid: str) -> RunViewModel:
         """The view model of a run; it fills itself and follows the run from now on."""
-        model = self._model(uid)
+        model = self._open.model(uid)
         row = self._row(uid)
         # One that waits gets its thread when its turn comes.
         idle = uid in self._workers.waiting or (row is not None and row.status == "queued")
         if not model.loaded and not idle:
             self._workers.attach(uid, self.device(uid))
-        self._open[uid] = self._open.pop(uid)
-        self._close_oldest()
+        self._open.opened(uid, self._workers.is_watched)
         return model
 
     def duplicate(self, uid: str) -> None:
@@ -204,6 +190,11 @@ class Application(QObject):
             *(self._summary(uid, "running") for uid in (*at_work, *running)),
             *(self._summary(uid, "queued") for uid in self._workers.waiting),
         )
+
+    def pace(self, uid: str) -> str:
+        """ "step 128 of 200 · 21 s/step · ends 14:52" of a run that is followed, else ""."""
+        model = self._open.get(uid)
+        return model.pace_text if model is not None else ""
 
     def device(self, uid: str) -> str:
         """The device that a run's recipe asks for."""
@@ -236,23 +227,7 @@ class Application(QObject):
 
     # inside
 
-    def _look(self, store: Store) -> _Snapshot:
-        """In the reader's thread."""
-        listing = self._lister(store)
-        memory = psutil.virtual_memory()
-        free = shutil.disk_usage(self.home.path).free
-        host = f"host {words.of(memory.total - memory.available, memory.total)}"
-        count = len(listing.order)
-        return _Snapshot(
-            listing,
-            (
-                f"{host} · disk {words.size(free)} free",
-                f"{self.home.database.name} · {count:,} {'run' if count == 1 else 'runs'}"
-                f" · schema {store.schema_version}",
-            ),
-        )
-
-    def _take(self, snapshot: _Snapshot) -> None:
+    def _take(self, snapshot: Snapshot) -> None:
         self._reading = False
         active = self.active()
         self._listing = snapshot.listing
@@ -298,6 +273,8 @@ class Application(QObject):
 
     def _ended(self, uid: str, status: str, own: bool) -> None:
         model = self._open.get(uid)
+        if own or self._is_running(uid):  # a thread that only read an old log ends, too
+            self.runEnded.emit(uid, model.name if model is not None else uid, status)
         if model is not None:
             model.ended(status)
             if own:
@@ -316,24 +293,14 @@ class Application(QObject):
             )
 
     def _look_after(self) -> None:
-        self._writer.submit(_reconcile_quietly)
+        self._writer.submit(bookkeeping.reconcile_quietly)
 
-    def _model(self, uid: str) -> RunViewModel:
-        model = self._open.get(uid)
-        if model is None:
-            model = self._open[uid] = RunViewModel(uid, self, self._offload)
-            row = self._row(uid)
-            if row is not None:
-                model.describe(row)
-            else:
-                self._reader.submit(lambda store: store.run(uid), model.describe)
-        return model
-
-    def _close_oldest(self) -> None:
-        """Let go of runs opened long ago; a page that still shows one keeps it alive."""
-        idle = [uid for uid in self._open if not self._workers.is_watched(uid)]
-        for uid in idle[: max(0, len(self._open) - KEPT_OPEN)]:
-            self._open.pop(uid).setParent(None)
+    def _describe(self, model: RunViewModel) -> None:
+        row = self._row(model.uid)
+        if row is not None:
+            model.describe(row)
+        else:
+            self._reader.submit(lambda store: store.run(model.uid), model.describe)
 
     def _summary(self, uid: str, status: str) -> RunSummary:
         model, row = self._open.get(uid), self._row(uid)
@@ -371,20 +338,3 @@ class Application(QObject):
         self._reading = False
         self.new_run.start_answered()
         self.message.emit("error", message, hint)
-
-
-def _open_books(store: Store) -> tuple[str, ...]:
-    """First job of the writer: dead workers' runs are marked."""
-    if not store.read_only:
-        liveness.reconcile(store)
-    return tuple(store.notices)
-
-
-def _reconcile_quietly(store: Store) -> None:
-    if not store.read_only:
-        liveness.reconcile(store)
-
-
-def _set_stopped(store: Store, uid: str) -> None:
-    if store.run(uid).status == "queued":
-        store.set_status(uid, "stopped")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
-from app.viewmodels import demonstration, recipe_words, words
+from app.viewmodels import demonstration, pace, recipe_words, words
 from app.viewmodels.answers import Answers, Offload
 from app.viewmodels.best import HELD_OUT, Best, bests
 from app.viewmodels.guard_words import guard
@@ -31,7 +31,6 @@ from app.viewmodels.run_fold import (
     STAGES,
     RunFold,
 )
-from app.viewmodels.stage_strip import progress_text
 from app.viewmodels.types import (
     Band,
     Completion,
@@ -195,13 +194,12 @@ class RunViewModel(QObject):
     @property
     def eta_text(self) -> str:
         """ "sdft: step 128 / 200, 12 m left"; "" when nothing runs."""
-        stage, progress = self._fold.strip.current, self._fold.strip.current_progress
-        if stage is None or self.status != "running":
-            return ""
-        if progress is None:
-            return stage.id
-        left = f", {words.duration(progress.eta)} left" if progress.eta is not None else ""
-        return f"{stage.id}: {progress_text(progress)}{left}"
+        return pace.left(self._fold.strip) if self.status == "running" else ""
+
+    @property
+    def pace_text(self) -> str:
+        """ "step 128 of 200 · 21 s/step · ends 14:52"; "" when nothing runs."""
+        return pace.pace(self._fold.strip, time.time()) if self.status == "running" else ""
 
     @property
     def memory_text(self) -> str:
