@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
-from app.viewmodels import pace, recipe_words, words
+from app.viewmodels import diagnostics, pace, recipe_words, words
 from app.viewmodels.answers import Answers, Offload
 from app.viewmodels.run_fold import (
     CKA,
@@ -151,6 +151,16 @@ class RunViewModel(RunReadings):
         if self.status == "failed" and self._fold.failure is not None:
             return self._fold.failure.message, self._fold.failure.hint
         return self._row_failure[1], ""
+
+    def diagnostics(self) -> str:
+        """What a person may send to others about this run; without what is private."""
+        return diagnostics.report(
+            status=self.status_text,
+            failure=self.failure,
+            recipe=self.recipe_text,
+            environment=self._fold.environment,
+            log=self.log(),
+        )
 
     @property
     def phase_text(self) -> str:

@@ -9,6 +9,7 @@ from collections import deque
 from typing import assert_never
 
 from app.viewmodels.answers import Answers
+from app.viewmodels.axes import Axes
 from app.viewmodels.curves import Curves
 from app.viewmodels.demonstration import Checks
 from app.viewmodels.journal import Journal
@@ -35,6 +36,7 @@ from core.events import (
 from core.store.rows import LoggedEvent
 
 COMPLETIONS_KEPT = 500
+GIB = 2.0**30
 
 HEADER = "headerChanged"
 STAGES = "stagesChanged"
@@ -52,12 +54,14 @@ class RunFold:
     Attributes:
         strip: the stages' states.
         curves: scalar series.
+        axes: where their steps stand in tokens and in time.
+        environment: versions and machine of the newest session.
         checks: whether demonstrations help.
         scores: accuracies.
         similarity: CKA.
         journal: lines of the log, and warnings.
         completions: the newest ones, oldest first.
-        training: the stage whose metrics came last.
+        training, step: the stage whose metrics came last, and their step.
         heartbeat: the newest one.
         failure: why the last session failed, None if it did not.
         status: how the last session ended or "running"; "" before one began.
@@ -66,12 +70,15 @@ class RunFold:
     def __init__(self, answers: Answers | None = None) -> None:
         self.strip = StageStrip()
         self.curves = Curves()
+        self.axes = Axes()
+        self.environment: dict[str, str] = {}
         self.checks = Checks()
         self.scores = Scores(answers)
         self.similarity = Similarity()
         self.journal = Journal()
         self.completions: deque[Completion] = deque(maxlen=COMPLETIONS_KEPT)
         self.training = ""
+        self.step = 0
         self.heartbeat: Heartbeat | None = None
         self.failure: Failure | None = None
         self.status = ""
@@ -86,6 +93,8 @@ class RunFold:
         match event:
             case RunStarted():
                 self.strip.begin(event)
+                self.axes.begin(logged.t)
+                self.environment = event.environment
                 self.status, self.failure = "running", None
                 return HEADER, STAGES
             case RunFinished():
@@ -103,7 +112,8 @@ class RunFold:
                 return HEADER, STAGES
             case Metrics():
                 self.curves.add(event.stage, event.step, self.checks.take(event))
-                self.training = event.stage
+                self.axes.add(event.stage, event.step, event.tokens, logged.t)
+                self.training, self.step = event.stage, event.step
                 return SERIES, GUARDS
             case CompletionSampled():
                 self.completions.append(_completion(event))
@@ -122,12 +132,25 @@ class RunFold:
                 return GUARDS, SERIES
             case Heartbeat():
                 self.heartbeat = event
-                return (HEADER,)
+                return HEADER, *self._remember_memory(event)
             case ItemsEvaluated():
                 self.scores.add_items(event)
                 return ()  # the score that follows them tells
             case _:
                 assert_never(event)
+
+    def _remember_memory(self, event: Heartbeat) -> tuple[str, ...]:
+        """Put what a heartbeat says of memory on a curve, at the newest step of the stage that trains.
+
+        The log keeps the newest heartbeat only: the curve is as long as the window has watched.
+        """
+        if not self.training:
+            return ()
+        found = {"worker_memory": event.rss / GIB}
+        if event.device_memory is not None:
+            found["device_memory"] = event.device_memory / GIB
+        self.curves.add(self.training, self.step, found)
+        return (SERIES,)
 
 
 def _completion(event: CompletionSampled) -> Completion:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from PySide6.QtCore import QObject
 
 from app.viewmodels import demonstration, recipe_words, words
+from app.viewmodels.axes import Axis
 from app.viewmodels.best import HELD_OUT, Best, bests
 from app.viewmodels.guard_words import guard
 from app.viewmodels.journal import guard_rows
@@ -19,6 +20,7 @@ from app.viewmodels.run_fold import RunFold
 from app.viewmodels.types import (
     Band,
     Completion,
+    Floats,
     GuardRow,
     Heatmap,
     LabelledHeatmap,
@@ -57,6 +59,14 @@ class RunReadings(QObject):
     def available_keys(self) -> tuple[str, ...]:
         """Metrics with at least one point."""
         return self._fold.curves.keys()
+
+    def axes(self) -> tuple[Axis, ...]:
+        """What can stand on the horizontal axis of the charts."""
+        return self._fold.axes.choices(self._fold.curves, lambda key: words.metric(key)[0])
+
+    def along(self, axis: str, stage: str, steps: Floats) -> Floats:
+        """Where `steps` of a stage stand on an axis; NaN where that is not known."""
+        return self._fold.axes.along(axis, stage, steps, self._fold.curves)
 
     def key_title(self, key: str) -> tuple[str, str]:
         """Title and unit of a metric."""
@@ -137,6 +147,10 @@ class RunReadings(QObject):
     def cka_live(self, subject: str = "") -> Heatmap | None:
         """Layers by steps of one training stage; "" for the newest."""
         return self._fold.similarity.live(subject)
+
+    def cka_floor(self, subject: str = "") -> Floats:
+        """What chance alone gives in each layer of `cka_live`."""
+        return self._fold.similarity.floor(subject)
 
     def cka_maps(self) -> tuple[LabelledHeatmap, ...]:
         """Layer by layer maps of finished checkpoints."""

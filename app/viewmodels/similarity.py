@@ -49,13 +49,20 @@ class Similarity:
         live = self._live.get(subject)
         return () if live is None else tuple(sorted(live.maps))
 
+    def floor(self, subject: str) -> Floats:
+        """What chance alone gives in each layer of a training stage; NaN where it was not measured."""
+        live = self._live.get(subject or next(reversed(self._live), ""))
+        if live is None:
+            return np.empty(0)
+        return _aligned(live.newest.null_floor, len(live.rows), np.nan)
+
     def map_at(self, subject: str, step: int) -> Heatmap | None:
         """Layer by layer at one of `steps`."""
         live = self._live.get(subject)
         values = None if live is None else live.maps.get(step)
         if live is None or values is None:
             return None
-        caption = f"step {step} · {_caption(live.newest)}"
+        caption = f"step {step} · {live.newest.subject} against {live.newest.reference} · {_noted(live.newest)}"
         return _heatmap(live.rows, live.newest.cols, values.astype(np.float64), caption)
 
     def maps(self, roles: Mapping[str, str]) -> tuple[LabelledHeatmap, ...]:
@@ -206,8 +213,15 @@ def _kl(measured: CkaMeasured) -> str:
 
 
 def _noted(measured: CkaMeasured) -> str:
-    """How a map was measured, and the functional measure beside it."""
-    return _caption(measured) + (f" · {_kl(measured)}" if measured.probe_kl is not None else "")
+    """How a map was measured, what chance gives, and the functional measure beside it."""
+    floor = np.asarray(measured.null_floor, np.float64)
+    known = floor[np.isfinite(floor)]
+    parts = (
+        _caption(measured),
+        f"null floor {known.mean():.2f}" if known.size else "",
+        _kl(measured) if measured.probe_kl is not None else "",
+    )
+    return " · ".join(filter(None, parts))
 
 
 def _aligned(values: tuple[float, ...], length: int, absent: float) -> Floats:
