@@ -45,7 +45,15 @@ def _first_schema(db: Database) -> None:
     db.executescript(schema.VERSION_1)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("first schema", "0.1.0", _first_schema),)
+def _deletion_and_queue(db: Database) -> None:
+    db.execute("ALTER TABLE run ADD COLUMN deleted REAL")  # when a person hid it; NULL: never
+    db.execute("ALTER TABLE run ADD COLUMN queue_position INTEGER")  # NULL: waits for nobody
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("first schema", "0.1.0", _first_schema),
+    Migration("deletion that can be undone, and the queue's order", "0.1.0", _deletion_and_queue),
+)
 
 
 def version_of(db: Database) -> int:

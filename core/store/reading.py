@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from core.errors import UserError
 from core.events import EvaluatedItem
 from core.store.encoding import FINITE, decode, null_to_nan
-from core.store.rows import CheckpointRow, Points, RunRow, ScoreRow
+from core.store.rows import CheckpointRow, Points, RunMark, RunRow, ScoreRow
 from core.store.sqlite import Database
 from core.store.summary import SPARKLINE_KEY, sparkline
 
@@ -23,16 +23,30 @@ _RUN_COLUMNS = (
     "run.uid, run.name, status, created, started, ended, heartbeat, pid, pid_started, seed, model.label,"
     " recipe_json, session, star, tags_json, notes, failure, failure_message, recovered_json"
 )
+_MARKS = (
+    "last_seq, session, status, started, ended, heartbeat, pid, name, star, tags_json, notes, failure,"
+    " failure_message, queue_position"
+)
 _SCORE_COLUMNS = (
     "run, subject, checkpoint, task, step, n, correct, protocol_fingerprint, scorer, dataset, seed"
 )
 _CHECKPOINT_COLUMNS = "identity, parent, kind, path, bytes, step, final, COALESCE(run, ''), stage"
 
 
-def run_rows(db: Database, uid: str | None = None) -> list[RunRow]:
-    """All runs, newest first, or the one named. Reads the indexes and never a metric point."""
-    where, having = ("WHERE uid = ?", "AND run = ?") if uid else ("", "")
-    parameters = (uid,) if uid else ()
+def run_rows(
+    db: Database, uids: Collection[str] | None = None, *, deleted: bool = False
+) -> list[RunRow]:
+    """All runs, or those of these ids, newest first. Reads the indexes and never a metric point.
+
+    Args:
+        deleted: those that a person has deleted, too.
+    """
+    among = "IN (SELECT value FROM json_each(?))"
+    having = f"AND run {among}" if uids is not None else ""
+    wanted = [f"uid {among}"] if uids is not None else []
+    wanted += [] if deleted else ["deleted IS NULL"]
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    parameters = (json.dumps(list(uids)),) if uids is not None else ()
     last: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for run, name, value, flag in db.execute(
         f"SELECT run, stage || '/' || key, last_value, last_flag FROM series WHERE n > 0 {having}"
@@ -91,10 +105,30 @@ def run_row(db: Database, uid: str) -> RunRow:
     Raises:
         UserError: there is none with that id.
     """
-    rows = run_rows(db, uid)
+    rows = run_rows(db, (uid,), deleted=True)
     if not rows:
         raise unknown_run(uid)
     return rows[0]
+
+
+def run_marks(db: Database) -> dict[str, RunMark]:
+    """By id, newest first, what differs between two looks exactly when `run_rows` does.
+
+    A run's series and scores move only with `last_seq` (or, when they are purged, with the session that
+    follows), so that no index is read here.
+    """
+    return {
+        row[0]: row[1:]
+        for row in db.execute(
+            f"SELECT uid, {_MARKS} FROM run WHERE deleted IS NULL ORDER BY created DESC, rowid DESC"
+        )
+    }
+
+
+def is_deleted(db: Database, uid: str) -> bool:
+    """Whether a person has deleted this run (and can still undo it)."""
+    row = db.execute("SELECT deleted IS NOT NULL FROM run WHERE uid = ?", (uid,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def session_of(db: Database, uid: str) -> int:
@@ -121,7 +155,7 @@ def find_uid(db: Database, text: str) -> str:
     """
     wanted = text.strip()
     known: Sequence[tuple[str, str]] = db.execute(
-        "SELECT uid, name FROM run ORDER BY created DESC, rowid DESC"
+        "SELECT uid, name FROM run WHERE deleted IS NULL ORDER BY created DESC, rowid DESC"
     ).fetchall()
     exact = [uid for uid, _ in known if uid == wanted]
     if exact:

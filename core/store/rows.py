@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from core.events import Event, RunStatus
 
+RunMark = tuple[object, ...]
+"""Differs between two looks at a run when its row does; compared, never read."""
+
 
 @dataclass(frozen=True)
 class RunRow:

@@ -10,18 +10,19 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
 from core.errors import UserError
 from core.events import EvaluatedItem, Event, RunStatus
-from core.store import folding, log, reading
+from core.store import edits, folding, log, reading
+from core.store.edits import RunEdit
 from core.store.integrity import ask_for_check
 from core.store.migrations import MIGRATIONS, Migration, version_of
 from core.store.opening import Opened, open_for_reading, open_for_writing
-from core.store.rows import CheckpointRow, LoggedEvent, Points, RunRow, ScoreRow
+from core.store.rows import CheckpointRow, LoggedEvent, Points, RunMark, RunRow, ScoreRow
 from core.store.sqlite import Database, SqliteError, explained, is_damage, scalar
 
 _UID_BYTES = 6
@@ -127,6 +128,8 @@ class Store:
         """
         with self._writing(durable=True) as db:
             session = reading.session_of(db, uid)
+            if reading.is_deleted(db, uid):
+                raise reading.unknown_run(uid)
             if expected_session not in (None, session):
                 raise UserError(
                     f"The run {uid} was just started by another process.", "Open it to watch it."
@@ -134,7 +137,7 @@ class Store:
             now = time.time()
             db.execute(
                 "UPDATE run SET session = ?, pid = ?, pid_started = ?, status = 'running',"
-                " started = COALESCE(started, ?), heartbeat = ?, ended = NULL,"
+                " started = COALESCE(started, ?), heartbeat = ?, ended = NULL, queue_position = NULL,"
                 " failure = '', failure_message = '' WHERE uid = ?",
                 (session + 1, pid, pid_started, now, now, uid),
             )
@@ -161,40 +164,60 @@ class Store:
                 ),
             )
 
+    def edit(self, changes: Mapping[str, RunEdit]) -> None:
+        """Change what people may change about runs, by run, all or nothing."""
+        with self._writing() as db:
+            edits.apply(db, changes, time.time())
+
     def rename(self, uid: str, name: str) -> None:
         """Give a run another name."""
-        self._update(uid, name=name)
+        self.edit({uid: RunEdit(name=name)})
 
     def set_star(self, uid: str, star: int) -> None:
         """Mark a run: 1 star, -1 cross, 0 neither."""
-        if star not in (-1, 0, 1):
-            raise ValueError(f"star is -1, 0 or 1, not {star}")
-        self._update(uid, star=star)
+        self.edit({uid: RunEdit(star=star)})
 
     def set_tags(self, uid: str, tags: Sequence[str]) -> None:
         """Replace a run's tags."""
-        self._update(uid, tags_json=json.dumps(list(tags)))
+        self.edit({uid: RunEdit(tags=tuple(tags))})
 
     def set_notes(self, uid: str, notes: str) -> None:
         """Replace a run's notes."""
-        self._update(uid, notes=notes)
+        self.edit({uid: RunEdit(notes=notes)})
 
     def delete_run(self, uid: str) -> None:
-        """Delete a run with its log. Rows of its checkpoints stay as long as no other run has the same:
-        their files are still on the disk, and other runs may build on them."""
+        """Delete a run for good, with its log; rows of checkpoints that nobody else has stay.
+
+        `edit` with `RunEdit(deleted=True)` only hides it.
+        """
         with self._writing() as db:
             reading.session_of(db, uid)
-            db.execute(
-                "DELETE FROM checkpoint WHERE run = ?1 AND identity IN"
-                " (SELECT identity FROM checkpoint WHERE run IS NOT ?1)",
-                (uid,),
-            )
-            db.execute("DELETE FROM run WHERE uid = ?", (uid,))
+            edits.delete(db, uid)
 
-    def runs(self) -> list[RunRow]:
-        """All runs, newest first."""
+    def purge_deleted(self, before: float) -> int:
+        """Delete for good the runs hidden before that time (seconds since the epoch); returns how many."""
+        with self._writing() as db:
+            return edits.purge(db, before)
+
+    def queue(self) -> list[str]:
+        """The runs that wait for a window to start them, in order."""
+        with self._reading() as db:
+            return edits.queue(db)
+
+    def set_queue(self, uids: Sequence[str]) -> None:
+        """Make these, in this order, the runs that wait; others wait no longer."""
+        with self._writing() as db:
+            edits.set_queue(db, uids)
+
+    def runs(self, uids: Collection[str] | None = None) -> list[RunRow]:
+        """All runs, or those of these ids, newest first; deleted ones are left out."""
         with self._snapshot() as db:
-            return reading.run_rows(db)
+            return reading.run_rows(db, uids)
+
+    def run_marks(self) -> dict[str, RunMark]:
+        """By id, newest first, what differs between two looks exactly when `runs` does."""
+        with self._reading() as db:
+            return reading.run_marks(db)
 
     def run(self, uid: str) -> RunRow:
         """One run. Raises UserError when there is none with that id."""
@@ -303,11 +326,6 @@ class Store:
             return reading.item_results(db, uid, subject, task)
 
     # Inside
-
-    def _update(self, uid: str, **columns: object) -> None:
-        with self._writing() as db:
-            reading.session_of(db, uid)
-            db.table("run").update(uid, columns)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Database]:

@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.events import Event, RunFinished
 from core.recipe.spec import Recipe
 from core.store.home import Home
+from core.store.migrations import MIGRATIONS
 from core.store.store import Store
 from tests.app.test_viewmodels_run import RECIPE, metric, started, whole_run
 
@@ -103,7 +104,7 @@ def test_that_the_list_fills_and_the_status_line_speaks_of_machine_and_database(
     assert application.runs.rowCount() == 1
     host, database = application.status_line
     assert "disk" in host
-    assert database == "rekindle.sqlite3 · 1 run · schema 1"
+    assert database == f"rekindle.sqlite3 · 1 run · schema {len(MIGRATIONS)}"
 
 
 def test_that_a_first_start_makes_home_and_database(tmp_path: Path, qtbot: QtBot) -> None:
