@@ -43,7 +43,7 @@ def reconcile(store: Store) -> list[str]:
 
     To be called when the window starts, and by a watcher whose worker is gone.
     """
-    dead = [run.uid for run in store.runs() if run.status == "running" and not is_live(run)]
+    dead = [run.uid for run in store.running() if not is_live(run)]
     for uid in dead:
         if not is_live(store.run(uid)):  # read again: it may have been resumed meanwhile
             store.set_status(uid, "interrupted")

@@ -131,6 +131,12 @@ def is_deleted(db: Database, uid: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def running(db: Database) -> list[str]:
+    """Ids of the runs whose status is running."""
+    found = db.execute("SELECT uid FROM run WHERE status = 'running' ORDER BY created")
+    return [uid for (uid,) in found]
+
+
 def session_of(db: Database, uid: str) -> int:
     """The number of a run's newest session, 0 before the first. Raises UserError when there is no such run."""
     row = db.execute("SELECT session FROM run WHERE uid = ?", (uid,)).fetchone()

@@ -219,6 +219,11 @@ class Store:
         with self._reading() as db:
             return reading.run_marks(db)
 
+    def running(self) -> list[RunRow]:
+        """The runs whose row says that a worker executes them: few, whatever else the file holds."""
+        with self._snapshot() as db:
+            return [reading.run_row(db, uid) for uid in reading.running(db)]
+
     def run(self, uid: str) -> RunRow:
         """One run. Raises UserError when there is none with that id."""
         with self._snapshot() as db:

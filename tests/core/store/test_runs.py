@@ -41,6 +41,15 @@ def test_that_runs_come_newest_first(store: Store) -> None:
     assert [row.uid for row in store.runs()] == [ids[2], ids[1], ids[0], ids[3]]
 
 
+def test_that_the_running_runs_are_those_that_a_worker_claimed(store: Store, uid: str) -> None:
+    store.queue_run("{}", name="waits", seed=1, base="tiny")
+    assert store.running() == []
+    store.claim(uid, 1, 1.0)
+    assert store.running() == [store.run(uid)]
+    store.set_status(uid, "interrupted")
+    assert store.running() == []
+
+
 def test_that_claiming_makes_a_run_run_and_counts_sessions(store: Store, uid: str) -> None:
     before = time.time()
     assert store.claim(uid, pid=11, pid_started=1.5) == 1
