@@ -41,6 +41,11 @@ class Home:
         return self.path / "checkpoints"
 
     @property
+    def trash(self) -> Path:
+        """Checkpoints thrown away lately; they can be put back until it is emptied."""
+        return self.path / "trash"
+
+    @property
     def cache(self) -> Path:
         """What can be made again: converted models, under `models/<digest>`."""
         return self.path / "cache"

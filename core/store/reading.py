@@ -231,6 +231,21 @@ def checkpoints(db: Database, uid: str) -> list[CheckpointRow]:
     return [_checkpoint_row(row) for row in rows]
 
 
+def checkpoint_rows(db: Database) -> list[CheckpointRow]:
+    """The checkpoints of all runs, in the order they were first saved; one made by several runs comes several times."""
+    rows = db.execute(f"SELECT {_CHECKPOINT_COLUMNS} FROM checkpoint ORDER BY id")
+    return [_checkpoint_row(row) for row in rows]
+
+
+def final_scores(db: Database) -> list[ScoreRow]:
+    """The finished evaluations of finished checkpoints, of all runs, in the order they were finished."""
+    rows = db.execute(
+        f"SELECT {_SCORE_COLUMNS} FROM eval_run WHERE seq IS NOT NULL AND step IS NULL AND n > 0"
+        " AND checkpoint IS NOT NULL ORDER BY seq"
+    )
+    return [ScoreRow(*row) for row in rows]
+
+
 def checkpoint(db: Database, identity: str) -> CheckpointRow | None:
     """The checkpoint with that identity, a finished one before an unfinished one; None when unknown."""
     row = db.execute(

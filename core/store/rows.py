@@ -103,3 +103,40 @@ class CheckpointRow:
     final: bool
     run: str
     stage: str
+
+
+@dataclass(frozen=True)
+class LineageRun:
+    """What the lineage of checkpoints needs to know of a run.
+
+    `recovered_fraction` is keyed stage id -> task, as in `RunRow`.
+    """
+
+    uid: str
+    name: str
+    status: RunStatus
+    pid: int | None
+    pid_started: float | None
+    seed: int
+    recovered_fraction: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class LineageRows:
+    """Everything the database knows about checkpoints.
+
+    Attributes:
+        checkpoints: of all runs; one that several runs made or found comes once for each.
+        roles: (run, stage id) -> role, "" for none.
+        runs: by id.
+        scores: final ones, of all runs.
+        used: (run, identity) of every checkpoint that a run made, found, read or measured.
+        gone: path relative to the home folder -> "trash" or "deleted".
+    """
+
+    checkpoints: tuple[CheckpointRow, ...]
+    roles: dict[tuple[str, str], str]
+    runs: dict[str, LineageRun]
+    scores: tuple[ScoreRow, ...]
+    used: frozenset[tuple[str, str]]
+    gone: dict[str, str]

@@ -17,12 +17,20 @@ from types import TracebackType
 
 from core.errors import UserError
 from core.events import EvaluatedItem, Event, RunStatus
-from core.store import edits, folding, log, reading
+from core.store import edits, folding, lineage, log, reading
 from core.store.edits import RunEdit
 from core.store.integrity import ask_for_check
 from core.store.migrations import MIGRATIONS, Migration, version_of
 from core.store.opening import Opened, open_for_reading, open_for_writing
-from core.store.rows import CheckpointRow, LoggedEvent, Points, RunMark, RunRow, ScoreRow
+from core.store.rows import (
+    CheckpointRow,
+    LineageRows,
+    LoggedEvent,
+    Points,
+    RunMark,
+    RunRow,
+    ScoreRow,
+)
 from core.store.sqlite import Database, SqliteError, explained, is_damage, scalar
 
 _UID_BYTES = 6
@@ -324,6 +332,19 @@ class Store:
         """The checkpoint of that identity, of whichever run, a finished one first; None when unknown."""
         with self._reading() as db:
             return reading.checkpoint(db, identity)
+
+    def lineage(self) -> LineageRows:
+        """Everything known about the checkpoints of all runs."""
+        with self._snapshot() as db:
+            return lineage.read(db)
+
+    def mark_files(self, relpath: str, size: int, state: str) -> None:
+        """Say what became of a checkpoint's files: "trash" or "deleted", or "" that they are back."""
+        with self._writing(durable=True) as db:
+            if state:
+                lineage.mark(db, relpath, size, state)
+            else:
+                lineage.unmark(db, relpath)
 
     def item_results(self, uid: str, subject: str, task: str) -> list[EvaluatedItem]:
         """The items of a task as answered by the finished checkpoint of a stage."""
