@@ -20,9 +20,9 @@ def test_that_a_hidden_run_is_in_no_list_and_comes_back_with_everything(
     store.record(uid, whole_run)
     before = (
         store.run(uid),
-        store.events(uid),
+        repr(store.events(uid)),
         store.scores(uid),
-        store.item_results(uid, "r", "tooluse"),
+        repr(store.item_results(uid, "r", "tooluse")),
         store.points(uid, "r", "loss").values.tolist(),
         store.checkpoints(uid),
     )
@@ -37,9 +37,9 @@ def test_that_a_hidden_run_is_in_no_list_and_comes_back_with_everything(
     assert store.runs() == [before[0]]
     assert before == (
         store.run(uid),
-        store.events(uid),
+        repr(store.events(uid)),
         store.scores(uid),
-        store.item_results(uid, "r", "tooluse"),
+        repr(store.item_results(uid, "r", "tooluse")),
         store.points(uid, "r", "loss").values.tolist(),
         store.checkpoints(uid),
     )
