@@ -33,7 +33,6 @@ class ProseEditor(Editor):
         column.setSpacing(4)
         self.row.addLayout(column, 1)
         self.text = _Text()
-        self.text.setProperty("prose", True)
         self.text.setTabChangesFocus(True)
         lines = self.text.fontMetrics().lineSpacing()
         self.text.setFixedHeight(PROSE_LINES * lines + PROSE_MARGIN)

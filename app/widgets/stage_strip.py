@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.widgets.stylesheet import CARD_RADIUS
+from app.widgets.scale import CARD_RADIUS
 from app.widgets.theme import Theme
 
 CARD_WIDTH = 172

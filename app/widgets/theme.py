@@ -12,18 +12,18 @@ from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
 from PySide6.QtWidgets import QApplication
 
+from app.widgets import fonts
 from app.widgets.icons import IconFont
+from app.widgets.scale import BODY_PX, MONO_PX
 from app.widgets.stylesheet import stylesheet
 from app.widgets.tokens import DARK, LIGHT, Tokens, mix
-
-TEXT_PX = 13
-MONO_PX = 12
-INTERFACE_FONT = "Inter"
-MONO_FONTS = ("JetBrains Mono", "Cascadia Mono", "SF Mono", "DejaVu Sans Mono")
 
 _ICONS = {
     "down": '<path d="M2 4.2 6 8.2 10 4.2" fill="none" stroke="{ink}" stroke-width="1.4" stroke-linecap="round"/>',
     "up": '<path d="M2 7.8 6 3.8 10 7.8" fill="none" stroke="{ink}" stroke-width="1.4" stroke-linecap="round"/>',
+    "right": '<path d="M4.2 2 8.2 6 4.2 10" fill="none" stroke="{ink}" stroke-width="1.4" stroke-linecap="round"/>',
+    "dot": '<circle cx="6" cy="6" r="2.4" fill="{on}"/>',
+    "tick": '<path d="M2.5 6.2 5 8.7 9.6 3.6" fill="none" stroke="{ink}" stroke-width="1.7" stroke-linecap="round"/>',
     "check": '<path d="M2.5 6.2 5 8.7 9.6 3.6" fill="none" stroke="{on}" stroke-width="1.7" stroke-linecap="round"/>',
 }
 
@@ -39,7 +39,7 @@ class Theme(QObject):
         self._choice = choice
         self._folder = QTemporaryDir()
         self._icons = IconFont()
-        self._families = set(QFontDatabase.families())
+        self._families = set(QFontDatabase.families()) | fonts.load()
         self._tokens = self._wanted()
         application.setStyle("Fusion")
         application.setFont(self.font())
@@ -64,16 +64,16 @@ class Theme(QObject):
     def font(self) -> QFont:
         """The interface font, 13 px, with figures of equal width."""
         font = QFont(self._application.font())
-        if INTERFACE_FONT in self._families:
-            font.setFamilies([INTERFACE_FONT])
-        font.setPixelSize(TEXT_PX)
+        if fonts.INTERFACE in self._families:
+            font.setFamilies([fonts.INTERFACE])
+        font.setPixelSize(BODY_PX)
         font.setFeature(QFont.Tag("tnum"), 1)
         return font
 
     def mono(self) -> QFont:
         """The font for text of models, logs and YAML."""
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
-        known = [family for family in MONO_FONTS if family in self._families]
+        known = [it for it in (fonts.MONO, *fonts.OTHER_MONO) if it in self._families]
         if known:
             font.setFamilies(known)
         font.setStyleHint(QFont.StyleHint.Monospace)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from PySide6.QtGui import QFont, QFontMetricsF, QIcon
+from PySide6.QtGui import QFont, QFontInfo, QFontMetricsF, QIcon
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.views.main_window import PAGES, THEME_ICONS
+from app.widgets import fonts
 from app.widgets.icons import IconFont
 from app.widgets.stylesheet import stylesheet
 from app.widgets.theme import Theme
@@ -15,6 +17,7 @@ from app.widgets.tokens import DARK, LIGHT, Tokens, contrast, mix
 
 AA_TEXT = 4.5
 AA_GRAPHICS = 3.0
+MOST_FONT_BYTES = 2_000_000
 BOTH = pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
 
 
@@ -101,3 +104,31 @@ def test_that_an_icon_is_drawn_in_its_colour_and_greyed_when_disabled(theme: The
     assert theme.tokens.third in colours
     with pytest.raises(KeyError):
         theme.icon("no such icon")
+
+
+def test_that_the_bundled_fonts_are_the_ones_in_use(theme: Theme) -> None:
+    assert {fonts.INTERFACE, fonts.MONO} <= fonts.load()
+    assert QFontInfo(theme.font()).family() == fonts.INTERFACE
+    assert QFontInfo(theme.mono()).family() == fonts.MONO
+    semibold = QFont(theme.font())
+    semibold.setWeight(QFont.Weight.DemiBold)
+    wide = QFontMetricsF(semibold).horizontalAdvance("Recovered fraction")
+    assert wide > QFontMetricsF(theme.font()).horizontalAdvance("Recovered fraction")
+
+
+def test_that_a_missing_font_is_a_warning_and_no_crash(
+    theme: Theme, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fonts, "FOLDER", tmp_path)
+    assert fonts.load.__wrapped__() == frozenset()
+    assert caplog.text.count("could not be read") == len(fonts.FILES)
+
+
+def test_that_fonts_come_with_their_licences_and_stay_small() -> None:
+    files = [path for path in fonts.FOLDER.iterdir() if path.suffix in {".otf", ".ttf"}]
+    assert {path.name for path in files} == set(fonts.FILES)
+    assert sum(path.stat().st_size for path in files) < MOST_FONT_BYTES
+    for name in ("OFL-Inter.txt", "OFL-JetBrainsMono.txt"):
+        text = (fonts.FOLDER / name).read_text(encoding="utf-8")
+        assert text.startswith("Copyright")
+        assert "SIL OPEN FONT LICENSE Version 1.1" in text
