@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 Theme = Literal["system", "light", "dark"]
 Density = Literal["compact", "normal", "roomy"]
+Closing = Literal["ask", "keep", "stop"]
 
 
 @dataclass
@@ -27,7 +28,10 @@ class Settings:
     Attributes:
         path: the JSON file; None keeps the settings in memory only.
         theme: follows the system, or is fixed.
-        density: height of rows and controls.
+        density: height of the rows of tables.
+        closing: what becomes of runs when the window closes: ask, keep training, or stop and save.
+        notifications: tell by a desktop message when a run has ended.
+        developer: offer the pages that are for developers.
         geometry: the main window's `saveGeometry()`, base64.
         page: the page shown last.
         splitters: sizes by splitter name.
@@ -40,6 +44,9 @@ class Settings:
     path: Path | None = None
     theme: Theme = "system"
     density: Density = "normal"
+    closing: Closing = "ask"
+    notifications: bool = True
+    developer: bool = False
     geometry: str = ""
     page: str = "runs"
     splitters: dict[str, list[int]] = field(default_factory=dict)
@@ -80,6 +87,13 @@ class Settings:
         except OSError as error:
             logger.warning("Preferences were not saved in %s: %s", self.path, error)
 
+    def reset(self) -> None:
+        """Take the defaults for everything, also for how pages were left; `save` makes it last."""
+        fresh = Settings()
+        for item in fields(self):
+            if item.name != "path":
+                setattr(self, item.name, getattr(fresh, item.name))
+
     def _take(self, stored: dict[str, Any]) -> None:
         for item in fields(self):
             if item.name != "path" and item.name in stored and _fits(item.name, stored[item.name]):
@@ -91,6 +105,10 @@ def _fits(name: str, value: object) -> bool:
         return value in get_args(Theme)
     if name == "density":
         return value in get_args(Density)
+    if name == "closing":
+        return value in get_args(Closing)
+    if name in ("notifications", "developer"):
+        return isinstance(value, bool)
     if name == "smoothing":
         return isinstance(value, int | float) and 0 <= value <= 1
     if name == "splitters":

@@ -14,12 +14,14 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping, words
-from app.viewmodels.background import Background
+from app.viewmodels.background import Background, T
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.look import Look, Snapshot
+from app.viewmodels.machine import MachineMonitor
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.open_runs import OpenRuns
+from app.viewmodels.provenance import run_part
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.runs import RunListing, RunsModel
 from app.viewmodels.types import RunSummary
@@ -73,14 +75,15 @@ class Application(QObject):
         self._reader.databaseChanged.connect(self.refresh)
         self.runs = RunsModel(lambda job: self._write(job), self)
         self.compare = CompareViewModel(self._reader.submit, self)
-        self.new_run = NewRunViewModel(self.start, self._offload, self)
+        self.new_run = NewRunViewModel(self.start, self.offload, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
         self._look = Look(home)
+        self.machine = MachineMonitor(home.path, self)
         self._reading = self._read_again = False
         self._listing = RunListing()
-        self._status_line = ("", "")
-        self._open = OpenRuns(self._describe, self._offload, self)
+        self._status_line = ""
+        self._open = OpenRuns(self._describe, self.offload, self)
         self._workers = Workers(home, self._open.model, spawn, in_process, self)
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
@@ -95,6 +98,7 @@ class Application(QObject):
             return
         self._begun = True
         self.home.create()
+        self.machine.begin()
         self._writer.start()
         self._writer.submit(bookkeeping.open_books, self._opened)
 
@@ -202,9 +206,13 @@ class Application(QObject):
         return entry.device if entry is not None else "auto"
 
     @property
-    def status_line(self) -> tuple[str, str]:
-        """What the status bar says of the machine, and of the database."""
+    def status_line(self) -> str:
+        """What the status bar says of the database."""
         return self._status_line
+
+    def offload(self, job: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Run a job off the window's thread and hand its answer to `done` on it."""
+        self._reader.submit(lambda store: job(), done)
 
     def refresh(self) -> None:
         """Read the list again; calls that come while it is being read count as one."""
@@ -221,6 +229,7 @@ class Application(QObject):
         self._closed = True
         self._reconcile.stop()
         self._workers.close()
+        self.machine.close()
         self.estimates.close()
         for background in (self._reader, self._writer):
             background.close()
@@ -238,6 +247,13 @@ class Application(QObject):
                 model.describe(rows[uid])
                 self._follow(rows[uid], model)
         self.compare.reread(rows)
+        self.machine.watch(
+            {
+                run_part(row.name, row.uid): row.pid
+                for row in rows.values()
+                if row.status == "running" and row.pid
+            }
+        )
         if snapshot.status != self._status_line:
             self._status_line = snapshot.status
             self.statusLineChanged.emit()
@@ -330,9 +346,6 @@ class Application(QObject):
             self.refresh()
 
         self._writer.submit(job, after)
-
-    def _offload(self, job: Callable[[], object], done: Callable[[object], None]) -> None:
-        self._reader.submit(lambda store: job(), done)
 
     def _failed(self, message: str, hint: str) -> None:
         self._reading = False

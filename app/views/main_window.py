@@ -6,55 +6,48 @@ are imported in a background thread once the window has been painted, and made o
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QByteArray, Qt, QThread, QTimer
+from PySide6.QtCore import QByteArray, QThread, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from app.settings import Settings
-from app.settings import Theme as ThemeChoice
+from app.settings import Density, Settings
 from app.viewmodels.application import Application
-from app.viewmodels.types import RunSummary
+from app.viewmodels.palette import Entry
+from app.viewmodels.presets import shipped
+from app.views import pages, shell_commands
+from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
-from app.views.new_run_page import NewRunPage
+from app.views.header import PALETTE_KEYS, Header
+from app.views.page import Page
+from app.views.palette import Palette
 from app.views.rail import Rail
-from app.views.runs_page import RunsPage
-from app.widgets.controls import Button, Chip, Elided, label
+from app.views.shortcuts_drawer import ShortcutsDrawer
+from app.views.status_bar import StatusBar, window_title
+from app.widgets.actions import PageAction
 from app.widgets.messages import Notice
 from app.widgets.theme import Theme
 
 if TYPE_CHECKING:
     from app.views.compare_page import ComparePage
+    from app.views.new_run_page import NewRunPage
     from app.views.run_page import RunPage
+    from app.views.runs_page import RunsPage
+    from app.views.settings_page import SettingsPage
 
-PAGES = (
-    ("runs", "Runs", "rows"),
-    ("new", "New run", "plus-circle"),
-    ("run", "Run", "chart-line-up"),
-    ("compare", "Compare", "git-diff"),
-)
-CHART_PAGES = ("app.views.run_page", "app.views.compare_page")
-HEADER_HEIGHT = 40
-STATUS_HEIGHT = 24
 FIRST_SIZE = (1280, 800)
-THEMES: tuple[ThemeChoice, ...] = ("system", "light", "dark")
-THEME_ICONS = {"system": "circle-half", "light": "sun", "dark": "moon"}
-
-
-class _ChartImports(QThread):
-    """Imports the chart pages beside the event loop; the window stays alive meanwhile."""
-
-    def run(self) -> None:
-        """Import; the modules stay in `sys.modules`."""
-        for name in CHART_PAGES:
-            importlib.import_module(name)
+SMALLEST_SIZE = (960, 600)
+LAST_RUN = "shell.run"
+"""The run shown last, in the settings."""
 
 
 class MainWindow(QMainWindow):
     """Everything a person sees; it paints the view models and forwards clicks."""
+
+    page_shown = Signal(str)
 
     def __init__(
         self,
@@ -68,18 +61,144 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._theme = theme
         self._dialogs = dialogs or Dialogs()
+        self._parts = pages.Parts(application, settings, theme, self._dialogs)
+        self._pages: dict[str, Page] = {}
+        self._page = self._wanted = ""
         self._begun = False
-        self._run_page: RunPage | None = None
-        self._compare_page: ComparePage | None = None
-        self._imports = _ChartImports(self)
+        self._imports = pages.PageImports(self)
         self.setWindowTitle("Rekindle")
-        self.setMinimumSize(960, 600)
-
+        self.setMinimumSize(*SMALLEST_SIZE)
+        self.header = Header(theme, settings)
         self.stack = QStackedWidget()
         self.notice = Notice(theme)
-        self.rail = Rail(theme, PAGES)
-        self.rail.chosen.connect(self.show_page)
-        self.rail.run_chosen.connect(self.open_run)
+        listed = [(place.key, place.title, place.icon) for place in pages.LISTED]
+        self.rail = Rail(theme, listed)
+        self.status = StatusBar()
+        ground = self._ground()
+        self.palette_box = Palette(
+            ground, theme, self._commands, application.runs, lambda uid: self.open_run(uid)
+        )
+        self.shortcuts = ShortcutsDrawer(ground, theme, self._shortcut_sections)
+        self._connect()
+        self._show_active()
+        self._show_store()
+        self._show_machine()
+        self.resize(*FIRST_SIZE)
+        if settings.geometry:
+            self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode("ascii")))
+        self._wanted = settings.page
+        place = pages.BY_KEY.get(settings.page)
+        self.show_page(place.key if place is not None and place.early else "runs")
+
+    @property
+    def page(self) -> str:
+        """The key of the page that is shown."""
+        return self._page
+
+    @property
+    def runs_page(self) -> RunsPage:
+        """The run list."""
+        return cast("RunsPage", self.page_at("runs"))
+
+    @property
+    def new_page(self) -> NewRunPage:
+        """The recipe."""
+        return cast("NewRunPage", self.page_at("new"))
+
+    @property
+    def run_page(self) -> RunPage:
+        """The run page."""
+        return cast("RunPage", self.page_at("run"))
+
+    @property
+    def compare_page(self) -> ComparePage:
+        """The compare page."""
+        return cast("ComparePage", self.page_at("compare"))
+
+    def page_at(self, key: str) -> Page:
+        """A page by its key, made when it is first needed."""
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = pages.BY_KEY[key].make(self._parts)
+            for name, slot in self._wishes().items():
+                wish = getattr(page, name, None)
+                if wish is not None:
+                    wish.connect(slot)
+            self.stack.addWidget(page)
+            apply_density(page, self._settings.density)
+        return page
+
+    def show_page(self, key: str) -> None:
+        """Show a page by its key (see `app.views.pages`)."""
+        page = self.page_at(key)
+        self._page = key
+        self.stack.setCurrentWidget(page)
+        self.stack.setFocus()
+        self.rail.select(key)
+        self._settings.page = key
+        self.page_shown.emit(key)
+
+    def open_run(self, uid: str) -> None:
+        """Show one run."""
+        self.run_page.show_run(self.application.open_run(uid))
+        self._settings.views[LAST_RUN] = uid
+        self.show_page("run")
+
+    def compare(self, uids: list[str] | str) -> None:
+        """Show these runs, or this one, beside each other."""
+        self.application.compare.set_runs([uids] if isinstance(uids, str) else uids)
+        self.show_page("compare")
+
+    def everywhere(self) -> tuple[PageAction, ...]:
+        """What the window can do on every page."""
+        return (
+            PageAction(
+                "Search runs, commands, settings",
+                self.palette_box.open,
+                PALETTE_KEYS,
+                icon="magnifying-glass",
+            ),
+            PageAction("Show the keyboard shortcuts", self.shortcuts.toggle, "F1", icon="keyboard"),
+            PageAction("Next theme", self.header.next_theme, icon="circle-half"),
+            PageAction("Close the window", self._leave, _quit_keys(), icon="x"),
+        )
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """After the first paint: start reading, then load what charts need."""
+        super().showEvent(event)
+        if not self._begun:
+            self._begun = True
+            # No button of the header begins with the focus ring; Tab goes on into the page.
+            self.stack.setFocus()
+            QTimer.singleShot(0, self._begin)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Closing never loses a run: it goes on, or is stopped and saved, as the person says."""
+        running = [run for run in self.application.active() if run.status == "running"]
+        if running:
+            given = self._settings.closing
+            answer = self._dialogs.leave(self, len(running)) if given == "ask" else given
+            if answer == "cancel":
+                event.ignore()
+                return
+            if answer == "stop":
+                for run in running:
+                    self.application.stop(run.uid, True)
+        self._settings.geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        for page in self._pages.values():
+            remember = getattr(page, "remember", None)
+            if remember is not None:
+                remember()
+        self._settings.save()
+        self.hide()
+        self._imports.wait()
+        self.application.close()
+        event.accept()
+
+    def _leave(self) -> None:
+        self.close()
+
+    def _ground(self) -> QWidget:
         middle = QVBoxLayout()
         middle.setSpacing(0)
         note_row = QHBoxLayout()
@@ -96,133 +215,68 @@ class MainWindow(QMainWindow):
         whole = QVBoxLayout(ground)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(self._header())
+        whole.addWidget(self.header)
         whole.addLayout(body, 1)
-        whole.addWidget(self._status_bar())
+        whole.addWidget(self.status)
         self.setCentralWidget(ground)
+        return ground
 
-        self.runs_page = RunsPage(application, settings, theme, self._dialogs)
-        self.runs_page.opened.connect(self.open_run)
-        self.runs_page.compared.connect(self.compare)
-        self.runs_page.reused.connect(self._reuse)
-        self.runs_page.new_wanted.connect(lambda: self.show_page("new"))
-        self.new_page = NewRunPage(application.new_run, application.estimates, settings, theme)
-        self.stack.addWidget(self.runs_page)
-        self.stack.addWidget(self.new_page)
-
-        for place, (key, _, _) in enumerate(PAGES, start=1):
-            shortcut = QShortcut(QKeySequence(f"Ctrl+{place}"), self)
-            shortcut.activated.connect(lambda key=key: self.show_page(key))
-        quit_keys = QShortcut(QKeySequence(QKeySequence.StandardKey.Quit), self)
-        quit_keys.activated.connect(self.close)
-
+    def _connect(self) -> None:
+        self.header.palette_wanted.connect(self.palette_box.open)
+        self.header.shortcuts_wanted.connect(self.shortcuts.toggle)
+        self.rail.chosen.connect(self.show_page)
+        self.rail.run_chosen.connect(self.open_run)
+        for place in pages.LISTED:
+            self._listen(pages.keys_of(place), partial(self.show_page, place.key))
+        for action in self.everywhere():
+            self._listen(action.keys, action.act)
+        self._listen("?", self.shortcuts.toggle)
+        application = self.application
         application.message.connect(self.notice.tell)
         application.runAdded.connect(self.open_run)
         application.activeChanged.connect(self._show_active)
-        application.statusLineChanged.connect(self._show_status)
-        self._show_active()
-        self._show_status()
-        self.resize(*FIRST_SIZE)
-        if settings.geometry:
-            self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode("ascii")))
-        self.show_page("new" if settings.page == "new" else "runs")
+        application.runsChanged.connect(self._show_active)
+        application.statusLineChanged.connect(self._show_store)
+        application.machine.sampled.connect(self._show_machine)
 
-    @property
-    def page(self) -> str:
-        """The key of the page that is shown."""
-        return self._page
+    def _listen(self, keys: str, act: Callable[[], object]) -> None:
+        if keys:
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
 
-    @property
-    def run_page(self) -> RunPage:
-        """The run page, made when it is first needed."""
-        if self._run_page is None:
-            module: Any = importlib.import_module(CHART_PAGES[0])
-            page: RunPage = module.RunPage(
-                self.application, self._settings, self._theme, self._dialogs
-            )
-            page.new_wanted.connect(lambda: self.show_page("new"))
-            page.runs_wanted.connect(lambda: self.show_page("runs"))
-            page.reused.connect(self._reuse)
-            page.compared.connect(lambda uid: self.compare([uid]))
-            page.preset_wanted.connect(self._load_preset)
-            self._run_page = page
-            self.stack.addWidget(page)
-        return self._run_page
-
-    @property
-    def compare_page(self) -> ComparePage:
-        """The compare page, made when it is first needed."""
-        if self._compare_page is None:
-            module: Any = importlib.import_module(CHART_PAGES[1])
-            page: ComparePage = module.ComparePage(self.application, self._settings, self._theme)
-            page.runs_wanted.connect(lambda: self.show_page("runs"))
-            page.opened.connect(self.open_run)
-            self._compare_page = page
-            self.stack.addWidget(page)
-        return self._compare_page
-
-    def show_page(self, key: str) -> None:
-        """Show a page by key: runs, new, run, compare."""
-        pages: dict[str, Callable[[], QWidget]] = {
-            "runs": lambda: self.runs_page,
-            "new": lambda: self.new_page,
-            "run": lambda: self.run_page,
-            "compare": lambda: self.compare_page,
+    def _wishes(self) -> dict[str, Callable[..., None]]:
+        """What pages ask of the window, by the name of their signal."""
+        return {
+            "opened": self.open_run,
+            "compared": self.compare,
+            "reused": self._reuse,
+            "new_wanted": lambda: self.show_page("new"),
+            "runs_wanted": lambda: self.show_page("runs"),
+            "preset_wanted": self._load_preset,
+            "theme_chosen": self.header.choose_theme,
+            "density_chosen": self._choose_density,
         }
-        page = pages[key]()
-        self._page = key
-        self.stack.setCurrentWidget(page)
-        self.stack.setFocus()
-        self.rail.select(key)
-        self._settings.page = key
-
-    def open_run(self, uid: str) -> None:
-        """Show one run."""
-        self.run_page.show_run(self.application.open_run(uid))
-        self.show_page("run")
-
-    def compare(self, uids: list[str]) -> None:
-        """Show these runs beside each other."""
-        self.application.compare.set_runs(uids)
-        self.show_page("compare")
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """After the first paint: start reading, then load what charts need."""
-        super().showEvent(event)
-        if not self._begun:
-            self._begun = True
-            # No button of the header begins with the focus ring; Tab goes on into the page.
-            self.stack.setFocus()
-            QTimer.singleShot(0, self._begin)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Closing never loses a run: it goes on, or is stopped and saved, as the person says."""
-        running = [run for run in self.application.active() if run.status == "running"]
-        if running:
-            answer = self._dialogs.leave(self, len(running))
-            if answer == "cancel":
-                event.ignore()
-                return
-            if answer == "stop":
-                for run in running:
-                    self.application.stop(run.uid, True)
-        self._settings.geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
-        self.runs_page.remember()
-        self._settings.save()
-        self.hide()
-        self._imports.wait()
-        self.application.close()
-        event.accept()
 
     def _begin(self) -> None:
         # The list comes first: importing competes with reading for the interpreter.
         self.application.runs.loadedChanged.connect(self._load_charts)
+        self._imports.finished.connect(self._go_back)
         self.application.begin()
 
     def _load_charts(self) -> None:
         done = self._imports.isRunning() or self._imports.isFinished()
         if self.isVisible() and not done:
             self._imports.start(QThread.Priority.LowPriority)
+
+    def _go_back(self) -> None:
+        """Show the page that was left last, unless the person has gone somewhere already."""
+        place = pages.BY_KEY.get(self._wanted)
+        if place is None or place.early or place.hidden or self._page != "runs":
+            return
+        uid = self._settings.views.get(LAST_RUN, "")
+        if self._wanted != "run":
+            self.show_page(self._wanted)
+        elif self.application.runs.row_of(uid) >= 0:
+            self.open_run(uid)
 
     def _reuse(self, uid: str) -> None:
         self.application.duplicate(uid)
@@ -232,53 +286,33 @@ class MainWindow(QMainWindow):
         self.application.new_run.load_preset(path)
         self.show_page("new")
 
-    def _header(self) -> QFrame:
-        bar = QFrame()
-        bar.setProperty("surface", "bar")
-        bar.setFixedHeight(HEADER_HEIGHT)
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(16, 0, 10, 0)
-        row.setSpacing(12)
-        row.addWidget(label("Rekindle", "brand"))
-        self._database = Chip(self._theme, "…")
-        row.addWidget(self._database)
-        row.addStretch(1)
-        self._activity = Chip(self._theme, "")
-        row.addWidget(self._activity)
-        self._theme_button = Button(self._theme, "", "quiet", THEME_ICONS[self._theme.choice])
-        self._theme_button.clicked.connect(self._next_theme)
-        row.addWidget(self._theme_button)
-        self._name_theme()
-        return bar
+    def _show_setting(self, key: str) -> None:
+        self.show_page("settings")
+        cast("SettingsPage", self.page_at("settings")).show_setting(key)
 
-    def _status_bar(self) -> QFrame:
-        bar = QFrame()
-        bar.setProperty("surface", "status")
-        bar.setFixedHeight(STATUS_HEIGHT)
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(16, 0, 16, 0)
-        row.setSpacing(16)
-        self._doing = Elided("", "small")
-        self._host = Elided("", "small")
-        self._store = Elided("", "small")
-        self._store.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self._doing)
-        row.addWidget(self._host)
-        row.addStretch(1)
-        row.addWidget(self._store)
-        return bar
+    def _choose_density(self, density: Density) -> None:
+        apply_density(self, density)
 
-    def _next_theme(self) -> None:
-        following = THEMES[(THEMES.index(self._theme.choice) + 1) % len(THEMES)]
-        self._theme.choose(following)
-        self._settings.theme = following
-        self._theme_button.set_icon(THEME_ICONS[following])
-        self._name_theme()
+    def _commands(self) -> list[Entry]:
+        return shell_commands.entries(
+            here=(pages.BY_KEY[self._page].title, self.page_at(self._page)),
+            everywhere=self.everywhere(),
+            presets=shipped(),
+            settings=self._settings,
+            acts=shell_commands.Acts(self.show_page, self._load_preset, self._show_setting),
+        )
 
-    def _name_theme(self) -> None:
-        words = f"Theme: {self._theme.choice}"
-        self._theme_button.setAccessibleName(words)
-        self._theme_button.setToolTip(f"{words}. Press for the next one.")
+    def _shortcut_sections(self) -> Sequence[tuple[str, Sequence[PageAction]]]:
+        places = [
+            PageAction(place.title, partial(self.show_page, place.key), pages.keys_of(place))
+            for place in pages.LISTED
+        ]
+        here = pages.BY_KEY[self._page].title
+        return (
+            (f"On this page: {here}", self.page_at(self._page).page_actions()),
+            ("Everywhere", self.everywhere()),
+            ("Pages", places),
+        )
 
     def _show_active(self) -> None:
         runs = self.application.active()
@@ -287,25 +321,22 @@ class MainWindow(QMainWindow):
         waiting = len(runs) - len(running)
         texts = [f"{len(running)} running"] if running else ["idle"]
         texts += [f"{waiting} waiting"] if waiting else []
-        self._activity.set(" · ".join(texts), "accent" if running else "third")
-        self._doing.set_text(_doing(running[0]) if running else "Nothing is running")
-        self.setWindowTitle(_window_title(running))
+        self.header.activity.set(" · ".join(texts), "accent" if running else "third")
+        self.status.show_running(running, self.application.pace(running[0].uid) if running else "")
+        self.setWindowTitle(window_title(running))
 
-    def _show_status(self) -> None:
-        host, store = self.application.status_line
-        self._host.set_text(host)
-        self._store.set_text(store)
-        self._database.set(store.split(" · ")[0] or "…")
+    def _show_store(self) -> None:
+        self.status.store.set_text(self.application.status_line)
 
-
-def _doing(run: RunSummary) -> str:
-    share = "" if run.progress is None else f" · {run.progress:.0%}"
-    note = f" · {run.note}" if run.note else ""
-    return f"● {run.label}: {run.status_text}{share}{note}"
+    def _show_machine(self) -> None:
+        machine = self.application.machine
+        self.status.host.set_text(machine.host_text)
+        self.header.device.set(machine.device_text or "…", "recovered")
+        self.header.device.setToolTip("\n".join(machine.lines()))
 
 
-def _window_title(running: list[RunSummary]) -> str:
-    if not running:
-        return "Rekindle"
-    share = "" if running[0].progress is None else f"{running[0].progress:.0%} · "
-    return f"{share}{running[0].label} · Rekindle"
+def _quit_keys() -> str:
+    """The platform's keys for leaving, "" where it has none."""
+    keys = QKeySequence.keyBindings(QKeySequence.StandardKey.Quit)
+    portable = QKeySequence.SequenceFormat.PortableText
+    return keys[0].toString(portable) if keys else "Ctrl+Q"

@@ -108,7 +108,7 @@ class Rail(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(2)
-        group = QButtonGroup(self)
+        self._group = group = QButtonGroup(self)
         self._buttons: dict[str, Button] = {}
         for place, (key, text, icon) in enumerate(pages, start=1):
             button = Button(theme, text, "rail", icon)
@@ -132,8 +132,14 @@ class Rail(QFrame):
         self._items: list[QueueButton] = []
 
     def select(self, key: str) -> None:
-        """Mark a page as the one shown."""
-        self._buttons[key].setChecked(True)
+        """Mark a page as the one shown; none for a page that is not in the rail."""
+        if key in self._buttons:
+            self._buttons[key].setChecked(True)
+            return
+        self._group.setExclusive(False)
+        for button in self._buttons.values():
+            button.setChecked(False)
+        self._group.setExclusive(True)
 
     def set_queue(self, runs: Sequence[RunSummary]) -> None:
         """Show these runs; running ones come first."""

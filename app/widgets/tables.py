@@ -105,7 +105,7 @@ class Table(QTableWidget):
 
     def content_height(self) -> int:
         """The height that shows every row."""
-        return HEADER_HEIGHT + ROW_HEIGHT * self.rowCount() + 2
+        return HEADER_HEIGHT + self.verticalHeader().defaultSectionSize() * self.rowCount() + 2
 
     def as_text(self, *, all_rows: bool = False) -> str:
         """The selected rows (or all) with the headings, as TSV."""

@@ -8,7 +8,8 @@ from PySide6.QtGui import QFont, QFontInfo, QFontMetricsF, QIcon
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.views.main_window import PAGES, THEME_ICONS
+from app.views.header import THEME_ICONS
+from app.views.pages import PAGES
 from app.widgets import fonts
 from app.widgets.icons import IconFont
 from app.widgets.stylesheet import stylesheet
@@ -89,7 +90,7 @@ def test_that_the_monospace_font_is_one(theme: Theme) -> None:
 
 def test_that_every_icon_named_in_the_window_exists(qapp: QApplication) -> None:
     names = IconFont().names()
-    assert {icon for _, _, icon in PAGES} <= names
+    assert {place.icon for place in PAGES} <= names
     assert set(THEME_ICONS.values()) <= names
 
 

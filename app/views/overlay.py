@@ -1,0 +1,89 @@
+"""What lies over the window for a moment: its ground, Esc, a click beside it, and the focus it gives back."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QApplication, QFrame, QWidget
+
+SHADE = 90
+"""Opacity of the ground, of 255."""
+
+
+class Overlay(QWidget):
+    """Covers its parent while it is open; `panel` is what is seen. Made once and shown again and again."""
+
+    closed = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._ground = parent
+        self._before: QWidget | None = None
+        self.panel = QFrame(self)
+        self.panel.setProperty("surface", "card")
+        parent.installEventFilter(self)
+        self.hide()
+
+    def open(self) -> None:
+        """Show it over the parent; a second call does nothing."""
+        if self.isVisible():
+            return
+        self._before = QApplication.focusWidget()
+        self.setGeometry(self._ground.rect())
+        self.place()
+        self.show()
+        self.raise_()
+
+    def close_it(self) -> None:
+        """Hide it and give the focus back."""
+        if not self.isVisible():
+            return
+        self.hide()
+        if self._before is not None and self._before.isVisible():
+            self._before.setFocus()
+        self._before = None
+        self.closed.emit()
+
+    def place(self) -> None:
+        """Put the panel where it belongs; called whenever the parent changes its size."""
+        raise NotImplementedError
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the parent's size."""
+        if event.type() == QEvent.Type.Resize and self.isVisible():
+            self.setGeometry(self._ground.rect())
+            self.place()
+        return False
+
+    def focusNextPrevChild(self, onwards: bool) -> bool:
+        """Tab stays inside: what lies below cannot be reached while it is covered."""
+        inside = [
+            widget
+            for widget in self.panel.findChildren(QWidget)
+            if widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+        ]
+        if inside:
+            now = QApplication.focusWidget()
+            at = inside.index(now) if now in inside else -1
+            inside[(at + (1 if onwards else -1)) % len(inside)].setFocus(
+                Qt.FocusReason.TabFocusReason if onwards else Qt.FocusReason.BacktabFocusReason
+            )
+        return True
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Esc closes; nothing goes on to the window."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.close_it()
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click beside the panel closes."""
+        if not self.panel.geometry().contains(event.position().toPoint()):
+            self.close_it()
+        event.accept()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Dim what lies below."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(0, 0, 0, SHADE))
+        painter.end()

@@ -1,0 +1,112 @@
+"""The pages of the window as data: what they are called, where they are, and what they are made from.
+
+A page is a module of its own, imported and made when it is first needed; those that draw charts cost
+1.5 s to import and come in a background thread once the window has been painted. Adding a page is a line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QThread
+
+from app.settings import Settings
+from app.viewmodels.application import Application
+from app.views.dialogs import Dialogs
+from app.views.page import Page
+from app.widgets.theme import Theme
+
+DEVELOPER_VARIABLE = "REKINDLE_DEVELOPER"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What pages are made from."""
+
+    application: Application
+    settings: Settings
+    theme: Theme
+    dialogs: Dialogs
+
+
+def _all(parts: Parts) -> tuple[object, ...]:
+    return parts.application, parts.settings, parts.theme, parts.dialogs
+
+
+@dataclass(frozen=True)
+class Place:
+    """One page.
+
+    Attributes:
+        key: what the window calls it.
+        title: what the person calls it.
+        icon: name of a Phosphor icon.
+        module, name: where its class is.
+        given: the arguments of the class.
+        early: made with the window, when it is the one to begin with; others wait for the first paint.
+        hidden: for developers only; not in the rail.
+    """
+
+    key: str
+    title: str
+    icon: str
+    module: str
+    name: str
+    given: Callable[[Parts], tuple[object, ...]] = _all
+    early: bool = False
+    hidden: bool = False
+
+    def make(self, parts: Parts) -> Page:
+        """Import the module and make the page."""
+        kind: Any = getattr(importlib.import_module(self.module), self.name)
+        page: Page = kind(*self.given(parts))
+        return page
+
+
+PAGES = (
+    Place("runs", "Runs", "rows", "app.views.runs_page", "RunsPage", early=True),
+    Place(
+        "new",
+        "New run",
+        "plus-circle",
+        "app.views.new_run_page",
+        "NewRunPage",
+        lambda it: (it.application.new_run, it.application.estimates, it.settings, it.theme),
+        early=True,
+    ),
+    Place("run", "Run", "chart-line-up", "app.views.run_page", "RunPage"),
+    Place(
+        "compare",
+        "Compare",
+        "git-diff",
+        "app.views.compare_page",
+        "ComparePage",
+        lambda it: (it.application, it.settings, it.theme),
+    ),
+    Place("settings", "Settings", "gear", "app.views.settings_page", "SettingsPage", early=True),
+)
+LISTED = tuple(place for place in PAGES if not place.hidden)
+BY_KEY = {place.key: place for place in PAGES}
+
+
+def keys_of(place: Place) -> str:
+    """The keys that show a page; "" for a hidden one."""
+    return f"Ctrl+{LISTED.index(place) + 1}" if place in LISTED else ""
+
+
+def is_developer(settings: Settings) -> bool:
+    """Whether pages for developers are offered: by the environment, or by the switch in Settings."""
+    return bool(os.environ.get(DEVELOPER_VARIABLE)) or settings.developer
+
+
+class PageImports(QThread):
+    """Imports the pages' modules beside the event loop; the window stays alive meanwhile."""
+
+    def run(self) -> None:
+        """Import; the modules stay in `sys.modules`."""
+        for place in LISTED:
+            importlib.import_module(place.module)
