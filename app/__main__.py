@@ -61,12 +61,10 @@ def gui(in_process: bool) -> int:
     """Open the window and return when it is closed."""
     from PySide6.QtWidgets import QApplication
 
-    from app import sample
     from app.collector import Collector
     from app.qt_guard import refuse_leaking_qt
+    from app.session import Session
     from app.settings import Settings
-    from app.viewmodels.application import Application
-    from app.views.main_window import MainWindow
     from app.widgets.theme import Theme
 
     refuse_leaking_qt()
@@ -74,18 +72,20 @@ def gui(in_process: bool) -> int:
     qt = QApplication(sys.argv[:1])
     qt.setApplicationName("rekindle")
     qt.setApplicationDisplayName("Rekindle")
+    qt.setDesktopFileName("rekindle")
     home = Home.default()
-    sample.install(home)
     settings = Settings.load(home.settings)
-    application = Application(home, settings, in_process=execute if in_process else None)
-    _report_defects(lambda text: application.message.emit("error", text, ISSUE_HINT))
-    window = MainWindow(application, settings, Theme(qt, settings.theme))
-    window.show()
+    session = Session(
+        Theme(qt, settings.theme), settings, home, in_process=execute if in_process else None
+    )
+    logging.getLogger().addHandler(session.log)
+    _report_defects(lambda text: session.tell("error", text, ISSUE_HINT))
+    session.open(home)
     collector = Collector()
     try:
         return qt.exec()
     finally:
-        application.close()
+        session.close()
         collector.stop()
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping, words
-from app.viewmodels.background import Background, T
+from app.viewmodels.background import Background
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.look import Look, Snapshot
@@ -24,10 +25,11 @@ from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.provenance import run_part
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.runs import RunListing, RunsModel
+from app.viewmodels.storage import Storage, measure
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
 from core.engine import liveness, spawn
-from core.recipe.files import dump
+from core.recipe.files import dump, load
 from core.recipe.spec import Recipe
 from core.store.home import Home
 from core.store.rows import RunRow
@@ -35,6 +37,7 @@ from core.store.store import Store
 
 logger = logging.getLogger(__name__)
 
+SAMPLE_TAG = "sample"
 RECONCILE_SECONDS = 10
 """How often runs that nobody watches are looked after for a worker that vanished."""
 
@@ -75,7 +78,7 @@ class Application(QObject):
         self._reader.databaseChanged.connect(self.refresh)
         self.runs = RunsModel(lambda job: self._write(job), self)
         self.compare = CompareViewModel(self._reader.submit, self)
-        self.new_run = NewRunViewModel(self.start, self.offload, self)
+        self.new_run = NewRunViewModel(self.start, self._offload, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
         self._look = Look(home)
@@ -83,7 +86,7 @@ class Application(QObject):
         self._reading = self._read_again = False
         self._listing = RunListing()
         self._status_line = ""
-        self._open = OpenRuns(self._describe, self.offload, self)
+        self._open = OpenRuns(self._describe, self._offload, self)
         self._workers = Workers(home, self._open.model, spawn, in_process, self)
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
@@ -210,9 +213,20 @@ class Application(QObject):
         """What the status bar says of the database."""
         return self._status_line
 
-    def offload(self, job: Callable[[], T], done: Callable[[T], None]) -> None:
-        """Run a job off the window's thread and hand its answer to `done` on it."""
-        self._reader.submit(lambda store: job(), done)
+    def start_preset(self, path: str) -> None:
+        """Start a recipe that ships with the application, as it is; the draft in New run stays."""
+        self._reader.submit(lambda store: load(Path(path)), self.start)
+
+    def sample_run(self) -> str:
+        """A finished run to explore: the newest of the sample project, else the newest; "" for none."""
+        rows = [self._listing.entries[uid].row for uid in self._listing.order]
+        done = [row for row in rows if row.status == "done"]
+        of_sample = [row for row in done if SAMPLE_TAG in row.tags]
+        return next((row.uid for row in (*of_sample, *done)), "")
+
+    def measure_storage(self, done: Callable[[Storage], None]) -> None:
+        """Add up what lies in the home folder."""
+        self._reader.submit(lambda store: measure(self.home), done)
 
     def refresh(self) -> None:
         """Read the list again; calls that come while it is being read count as one."""
@@ -346,6 +360,9 @@ class Application(QObject):
             self.refresh()
 
         self._writer.submit(job, after)
+
+    def _offload(self, job: Callable[[], object], done: Callable[[object], None]) -> None:
+        self._reader.submit(lambda store: job(), done)
 
     def _failed(self, message: str, hint: str) -> None:
         self._reading = False

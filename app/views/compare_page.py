@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
@@ -15,6 +17,7 @@ from app.views.page import SPACING, Page
 from app.views.run_charts import SMOOTHING, SMOOTHING_TIP
 from app.views.score_rows import score_rows
 from app.views.splitting import restore, splitter
+from app.widgets.actions import PageAction
 from app.widgets.charts import LineChart
 from app.widgets.controls import Button, Card, Chip, Picker, label
 from app.widgets.curves import Line
@@ -55,6 +58,30 @@ class ComparePage(Page):
         self._model.loadingChanged.connect(lambda: self.later(self._show_loading))
         theme.changed.connect(lambda: self.later(self._show_all))
         self._show_all()
+
+    def page_actions(self) -> tuple[PageAction, ...]:
+        """Add runs, look at one of them, begin anew."""
+        runs = self._model.runs()
+        return (
+            PageAction("Add a run to the comparison…", self._add_menu, icon="plus"),
+            PageAction("Choose runs in the list", self.runs_wanted.emit, icon="rows"),
+            PageAction(
+                "Follow the curves again after a zoom",
+                self.overlay.reset_view,
+                enabled=lambda: bool(runs),
+                icon="arrows-out",
+            ),
+            PageAction(
+                "Take all runs out of the comparison",
+                lambda: self._model.set_runs([]),
+                enabled=lambda: bool(runs),
+                icon="x",
+            ),
+            *(
+                PageAction(f"Open {run.label}", partial(self.opened.emit, run.uid), icon="eye")
+                for run in runs
+            ),
+        )
 
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()

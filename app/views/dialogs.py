@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QInputDialog, QLineEdit, QMessageBox, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
 
 
 class Dialogs:
@@ -40,6 +40,10 @@ class Dialogs:
         """A line of text, or None when cancelled or left empty."""
         given, agreed = QInputDialog.getText(parent, title, label, QLineEdit.EchoMode.Normal, text)
         return given.strip() or None if agreed else None
+
+    def ask_folder(self, parent: QWidget, title: str, start: str) -> str | None:
+        """A folder, or None when cancelled."""
+        return QFileDialog.getExistingDirectory(parent, title, start) or None
 
 
 def _box(parent: QWidget, title: str, text: str) -> QMessageBox:

@@ -32,7 +32,7 @@ class SearchField(Button):
         row.setContentsMargins(0, 0, 5, 0)
         cap = label(PALETTE_KEYS.replace("+", " "), "key")
         cap.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        row.addWidget(cap, 0, Qt.AlignmentFlag.AlignRight)
+        row.addWidget(cap, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
 class Header(QFrame):
@@ -47,6 +47,7 @@ class Header(QFrame):
         super().__init__()
         self._theme = theme
         self._settings = settings
+        self._busy = False
         self.setProperty("surface", "bar")
         self.setFixedHeight(HEIGHT)
         self.setAccessibleName("Header")
@@ -86,6 +87,17 @@ class Header(QFrame):
         self.project.setText(f"{name} ▾")
         self.project.setAccessibleName(f"Project: {name}")
         self.project.setToolTip(tip)
+
+    def show_activity(self, running: int, waiting: int) -> None:
+        """How many runs run and wait."""
+        self._busy = bool(running)
+        texts = [f"{running} running"] if running else ["idle"]
+        texts += [f"{waiting} waiting"] if waiting else []
+        self.activity.set(" · ".join(texts), "accent" if running else "third")
+
+    def is_busy(self) -> bool:
+        """Whether a run runs."""
+        return self._busy
 
     def next_theme(self) -> None:
         """Go on to the next of the three."""

@@ -7,27 +7,30 @@ are imported in a background thread once the window has been painted, and made o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, QThread, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Density, Settings
 from app.viewmodels.application import Application
-from app.viewmodels.palette import Entry
-from app.viewmodels.presets import shipped
-from app.views import pages, shell_commands
+from app.viewmodels.fault_report import fault_report
+from app.viewmodels.presets import QUICKSTART
+from app.viewmodels.projects import Project
+from app.views import pages
 from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
-from app.views.header import PALETTE_KEYS, Header
+from app.views.first_steps import FirstSteps
+from app.views.header import Header
+from app.views.notifications import Desk, Notifications
 from app.views.page import Page
 from app.views.palette import Palette
+from app.views.project_menu import project_menu
 from app.views.rail import Rail
+from app.views.shell_commands import Acts, ShellCommands
 from app.views.shortcuts_drawer import ShortcutsDrawer
 from app.views.status_bar import StatusBar, window_title
-from app.widgets.actions import PageAction
 from app.widgets.messages import Notice
 from app.widgets.theme import Theme
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 FIRST_SIZE = (1280, 800)
 SMALLEST_SIZE = (960, 600)
+APP_ICON = "fire"
 LAST_RUN = "shell.run"
 """The run shown last, in the settings."""
 
@@ -48,6 +52,7 @@ class MainWindow(QMainWindow):
     """Everything a person sees; it paints the view models and forwards clicks."""
 
     page_shown = Signal(str)
+    project_wanted = Signal(str)  # the folder of another project
 
     def __init__(
         self,
@@ -74,12 +79,27 @@ class MainWindow(QMainWindow):
         listed = [(place.key, place.title, place.icon) for place in pages.LISTED]
         self.rail = Rail(theme, listed)
         self.status = StatusBar()
+        self.first_steps = FirstSteps(theme, settings)
+        self.notifications = Notifications(settings, Desk(theme.icon(APP_ICON), self), self)
+        place = str(application.home.path)
+        self._projects: Sequence[Project] = (Project(application.home.path.name, place, True),)
+        self._log: Callable[[], str] = str  # empty until the session gives one
         ground = self._ground()
-        self.palette_box = Palette(
-            ground, theme, self._commands, application.runs, lambda uid: self.open_run(uid)
+        self._commands = ShellCommands(
+            settings,
+            lambda: (pages.BY_KEY[self._page], self.page_at(self._page)),
+            self._acts(),
         )
-        self.shortcuts = ShortcutsDrawer(ground, theme, self._shortcut_sections)
+        self.palette_box = Palette(
+            ground,
+            theme,
+            self._commands.entries,
+            application.runs,
+            lambda uid: self.open_run(uid),
+        )
+        self.shortcuts = ShortcutsDrawer(ground, theme, self._commands.sections)
         self._connect()
+        self.show_project(self._projects, self._log)
         self._show_active()
         self._show_store()
         self._show_machine()
@@ -87,8 +107,8 @@ class MainWindow(QMainWindow):
         if settings.geometry:
             self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode("ascii")))
         self._wanted = settings.page
-        place = pages.BY_KEY.get(settings.page)
-        self.show_page(place.key if place is not None and place.early else "runs")
+        left = pages.BY_KEY.get(settings.page)
+        self.show_page(left.key if left is not None and left.early else "runs")
 
     @property
     def page(self) -> str:
@@ -124,6 +144,8 @@ class MainWindow(QMainWindow):
                 wish = getattr(page, name, None)
                 if wish is not None:
                     wish.connect(slot)
+            if key == "runs":
+                page.column.insertWidget(1, self.first_steps)
             self.stack.addWidget(page)
             apply_density(page, self._settings.density)
         return page
@@ -149,19 +171,11 @@ class MainWindow(QMainWindow):
         self.application.compare.set_runs([uids] if isinstance(uids, str) else uids)
         self.show_page("compare")
 
-    def everywhere(self) -> tuple[PageAction, ...]:
-        """What the window can do on every page."""
-        return (
-            PageAction(
-                "Search runs, commands, settings",
-                self.palette_box.open,
-                PALETTE_KEYS,
-                icon="magnifying-glass",
-            ),
-            PageAction("Show the keyboard shortcuts", self.shortcuts.toggle, "F1", icon="keyboard"),
-            PageAction("Next theme", self.header.next_theme, icon="circle-half"),
-            PageAction("Close the window", self._leave, _quit_keys(), icon="x"),
-        )
+    def show_project(self, projects: Sequence[Project], log: Callable[[], str]) -> None:
+        """Say which project is open and which others there are; `log` is for diagnostics."""
+        self._projects, self._log = projects, log
+        opened = next(project for project in projects if project.is_open)
+        self.header.set_project(opened.title, f"{self.application.home.database}")
 
     def showEvent(self, event: QShowEvent) -> None:
         """After the first paint: start reading, then load what charts need."""
@@ -192,6 +206,7 @@ class MainWindow(QMainWindow):
         self._settings.save()
         self.hide()
         self._imports.wait()
+        self.notifications.close()
         self.application.close()
         event.accept()
 
@@ -221,27 +236,38 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(ground)
         return ground
 
+    def _acts(self) -> Acts:
+        return Acts(
+            show_page=self.show_page,
+            load_preset=self._load_preset,
+            show_setting=self._show_setting,
+            open_palette=lambda: self.palette_box.open(),
+            toggle_shortcuts=lambda: self.shortcuts.toggle(),
+            switch_project=self._project_menu,
+            show_first_steps=self._show_first_steps,
+            next_theme=self.header.next_theme,
+            leave=self._leave,
+        )
+
     def _connect(self) -> None:
         self.header.palette_wanted.connect(self.palette_box.open)
         self.header.shortcuts_wanted.connect(self.shortcuts.toggle)
+        self.header.project_wanted.connect(self._project_menu)
+        self.first_steps.chosen.connect(self._step)
+        self.notifications.opened.connect(self._come_back)
         self.rail.chosen.connect(self.show_page)
         self.rail.run_chosen.connect(self.open_run)
-        for place in pages.LISTED:
-            self._listen(pages.keys_of(place), partial(self.show_page, place.key))
-        for action in self.everywhere():
-            self._listen(action.keys, action.act)
-        self._listen("?", self.shortcuts.toggle)
+        for keys, act in self._commands.shortcuts():
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
         application = self.application
-        application.message.connect(self.notice.tell)
+        application.message.connect(self._tell)
         application.runAdded.connect(self.open_run)
+        application.runAdded.connect(lambda _: self.first_steps.set_busy(False))
+        application.runEnded.connect(self.notifications.ended)
         application.activeChanged.connect(self._show_active)
         application.runsChanged.connect(self._show_active)
         application.statusLineChanged.connect(self._show_store)
         application.machine.sampled.connect(self._show_machine)
-
-    def _listen(self, keys: str, act: Callable[[], object]) -> None:
-        if keys:
-            QShortcut(QKeySequence(keys), self).activated.connect(act)
 
     def _wishes(self) -> dict[str, Callable[..., None]]:
         """What pages ask of the window, by the name of their signal."""
@@ -252,6 +278,7 @@ class MainWindow(QMainWindow):
             "new_wanted": lambda: self.show_page("new"),
             "runs_wanted": lambda: self.show_page("runs"),
             "preset_wanted": self._load_preset,
+            "tour_wanted": self._show_first_steps,
             "theme_chosen": self.header.choose_theme,
             "density_chosen": self._choose_density,
         }
@@ -290,40 +317,52 @@ class MainWindow(QMainWindow):
         self.show_page("settings")
         cast("SettingsPage", self.page_at("settings")).show_setting(key)
 
+    def _project_menu(self) -> None:
+        project_menu(self.header.project, self._projects, self._dialogs, self.project_wanted.emit)
+
+    def _show_first_steps(self) -> None:
+        self.show_page("runs")
+        self.first_steps.bring_back()
+
+    def _step(self, key: str) -> None:
+        uid = self.application.sample_run()
+        if key == "sample" and uid:
+            self.open_run(uid)
+        elif key == "sample":
+            self._tell("info", "There is no finished run here.", "Run the quickstart to make one.")
+        elif key == "quickstart":
+            self.first_steps.set_busy(True)
+            self.application.start_preset(str(QUICKSTART))
+        else:
+            self.show_page("new")
+
+    def _come_back(self, uid: str) -> None:
+        """A desktop message was clicked."""
+        self.showNormal() if self.isMinimized() else self.show()
+        self.raise_()
+        self.activateWindow()
+        self.open_run(uid)
+
+    def _tell(self, level: str, text: str, hint: str) -> None:
+        self.first_steps.set_busy(False)
+        self.notice.tell(level, text, hint)
+        if level == "error":
+            self.notice.offer("Copy diagnostics", lambda: self._copy_diagnostics(text, hint))
+
+    def _copy_diagnostics(self, text: str, hint: str) -> None:
+        QGuiApplication.clipboard().setText(fault_report(text, hint, self._log()))
+
     def _choose_density(self, density: Density) -> None:
         apply_density(self, density)
-
-    def _commands(self) -> list[Entry]:
-        return shell_commands.entries(
-            here=(pages.BY_KEY[self._page].title, self.page_at(self._page)),
-            everywhere=self.everywhere(),
-            presets=shipped(),
-            settings=self._settings,
-            acts=shell_commands.Acts(self.show_page, self._load_preset, self._show_setting),
-        )
-
-    def _shortcut_sections(self) -> Sequence[tuple[str, Sequence[PageAction]]]:
-        places = [
-            PageAction(place.title, partial(self.show_page, place.key), pages.keys_of(place))
-            for place in pages.LISTED
-        ]
-        here = pages.BY_KEY[self._page].title
-        return (
-            (f"On this page: {here}", self.page_at(self._page).page_actions()),
-            ("Everywhere", self.everywhere()),
-            ("Pages", places),
-        )
 
     def _show_active(self) -> None:
         runs = self.application.active()
         self.rail.set_queue(runs)
         running = [run for run in runs if run.status == "running"]
-        waiting = len(runs) - len(running)
-        texts = [f"{len(running)} running"] if running else ["idle"]
-        texts += [f"{waiting} waiting"] if waiting else []
-        self.header.activity.set(" · ".join(texts), "accent" if running else "third")
+        self.header.show_activity(len(running), len(runs) - len(running))
         self.status.show_running(running, self.application.pace(running[0].uid) if running else "")
         self.setWindowTitle(window_title(running))
+        self.notifications.progressed(running[0].progress if running else None, len(running))
 
     def _show_store(self) -> None:
         self.status.store.set_text(self.application.status_line)
@@ -333,10 +372,5 @@ class MainWindow(QMainWindow):
         self.status.host.set_text(machine.host_text)
         self.header.device.set(machine.device_text or "…", "recovered")
         self.header.device.setToolTip("\n".join(machine.lines()))
-
-
-def _quit_keys() -> str:
-    """The platform's keys for leaving, "" where it has none."""
-    keys = QKeySequence.keyBindings(QKeySequence.StandardKey.Quit)
-    portable = QKeySequence.SequenceFormat.PortableText
-    return keys[0].toString(portable) if keys else "Ctrl+Q"
+        if self.header.is_busy():
+            self._show_active()  # rate and end change while nothing else does

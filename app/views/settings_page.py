@@ -13,7 +13,6 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QScrollArea,
     QVBoxLayout,
@@ -22,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.settings import Settings
 from app.viewmodels.application import Application
-from app.viewmodels.storage import Storage, measure, moving
+from app.viewmodels.storage import Storage, moving
 from app.views.density import TITLES
 from app.views.dialogs import Dialogs
 from app.views.page import SPACING, Page
@@ -66,17 +65,19 @@ class SettingsPage(Page):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         inside = QWidget()
-        grid = QGridLayout(inside)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(SPACING)
-        grid.addWidget(self._appearance(), 0, 0)
-        grid.addWidget(self._defaults(), 1, 0)
-        grid.addWidget(self._advanced(), 2, 0)
-        grid.addWidget(self._storage(), 0, 1)
-        grid.addWidget(self._devices(), 1, 1, 2, 1)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(1, 1)
-        grid.setRowStretch(3, 1)
+        across = QHBoxLayout(inside)
+        across.setContentsMargins(0, 0, 0, 0)
+        across.setSpacing(SPACING)
+        for cards in (
+            (self._appearance(), self._defaults(), self._advanced()),
+            (self._storage(), self._devices()),
+        ):
+            column = QVBoxLayout()
+            column.setSpacing(SPACING)
+            for card in cards:
+                column.addWidget(card)
+            column.addStretch(1)
+            across.addLayout(column, 1)
         area.setWidget(inside)
         self.column.addWidget(area, 1)
         self._area = area
@@ -91,6 +92,7 @@ class SettingsPage(Page):
             "developer": self.developer,
             "reset": self.reset,
         }
+        theme.changed.connect(self.follow_theme)
         application.machine.sampled.connect(lambda: self.later(self._show_devices))
         self._show()
 
@@ -124,7 +126,6 @@ class SettingsPage(Page):
         self.density.chosen.connect(self._choose_density)
         card.body.addLayout(_line("Theme", self.theme_choice))
         card.body.addLayout(_line("Rows of tables", self.density))
-        card.body.addStretch(1)
         return card
 
     def _defaults(self) -> Card:
@@ -139,7 +140,6 @@ class SettingsPage(Page):
         card.body.addLayout(_line("Smoothing of curves", self.smoothing))
         card.body.addLayout(_line("At closing, runs", self.closing))
         card.body.addWidget(self.notifications)
-        card.body.addStretch(1)
         return card
 
     def _advanced(self) -> Card:
@@ -157,7 +157,6 @@ class SettingsPage(Page):
         row.addWidget(self.reset)
         row.addStretch(1)
         card.body.addLayout(row)
-        card.body.addStretch(1)
         return card
 
     def _storage(self) -> Card:
@@ -180,7 +179,6 @@ class SettingsPage(Page):
         self.sizes: dict[str, Elided] = {}
         card.body.addLayout(self._sizes)
         card.body.addWidget(label(moving(self._application.home), "hint", wrap=True))
-        card.body.addStretch(1)
         return card
 
     def _devices(self) -> Card:
@@ -190,7 +188,6 @@ class SettingsPage(Page):
         card.body.addWidget(self.devices)
         hint = "`python -m app doctor` tries what training needs, part by part."
         card.body.addWidget(label(hint, "hint", wrap=True))
-        card.body.addStretch(1)
         return card
 
     def _show(self) -> None:
@@ -215,8 +212,7 @@ class SettingsPage(Page):
             self.devices.setText(text)
 
     def _measure(self) -> None:
-        home = self._application.home
-        self._application.offload(lambda: measure(home), self._show_sizes)
+        self._application.measure_storage(self._show_sizes)
 
     def _show_sizes(self, storage: Storage) -> None:
         for name, size in storage.lines():

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from PySide6.QtGui import QKeySequence
+
 from app.settings import Settings
 from app.viewmodels.palette import Entry
-from app.viewmodels.types import Preset
+from app.viewmodels.presets import shipped
+from app.views.header import PALETTE_KEYS
 from app.views.page import Page
-from app.views.pages import PAGES, Place, is_developer, keys_of
+from app.views.pages import LISTED, PAGES, Place, is_developer, keys_of
 from app.views.settings_words import SETTINGS_ENTRIES
 from app.widgets.actions import PageAction
+
+SHORTCUTS_KEYS = "F1"
+QUESTION_MARK = "?"
+"""Opens the drawer, too, where it is not typed into a field."""
 
 
 @dataclass(frozen=True)
@@ -22,61 +29,110 @@ class Acts:
     show_page: Callable[[str], None]
     load_preset: Callable[[str], None]
     show_setting: Callable[[str], None]
+    open_palette: Callable[[], None]
+    toggle_shortcuts: Callable[[], None]
+    switch_project: Callable[[], None]
+    show_first_steps: Callable[[], None]
+    next_theme: Callable[[], None]
+    leave: Callable[[], None]
 
 
-def page_places(settings: Settings) -> list[Place]:
-    """The pages that can be reached: the hidden ones by developers only."""
-    return [place for place in PAGES if not place.hidden or is_developer(settings)]
-
-
-def entries(
-    *,
-    here: tuple[str, Page],
-    everywhere: Iterable[PageAction],
-    presets: Iterable[Preset],
-    settings: Settings,
-    acts: Acts,
-) -> list[Entry]:
-    """Everything the palette offers besides runs.
+class ShellCommands:
+    """Commands of the window and of the page it shows.
 
     Args:
-        here: title of the page that is shown, and the page.
-        everywhere: what the window can do on every page.
+        shown: the page that is shown.
+        acts: what the window does.
     """
-    title, page = here
-    made = [_entry(action, title) for action in page.page_actions()]
-    made += [
-        Entry(
-            place.title,
-            "Page",
-            partial(acts.show_page, place.key),
-            keys_of(place),
-            icon=place.icon,
+
+    def __init__(
+        self, settings: Settings, shown: Callable[[], tuple[Place, Page]], acts: Acts
+    ) -> None:
+        self._settings = settings
+        self._shown = shown
+        self._acts = acts
+
+    def everywhere(self) -> tuple[PageAction, ...]:
+        """What the window can do on every page."""
+        acts = self._acts
+        return (
+            PageAction(
+                "Search runs, commands, settings",
+                acts.open_palette,
+                PALETTE_KEYS,
+                icon="magnifying-glass",
+            ),
+            PageAction(
+                "Show the keyboard shortcuts",
+                acts.toggle_shortcuts,
+                SHORTCUTS_KEYS,
+                icon="keyboard",
+            ),
+            PageAction("Switch the project…", acts.switch_project, icon="folders"),
+            PageAction("Show the first steps", acts.show_first_steps, icon="flag"),
+            PageAction("Next theme", acts.next_theme, icon="circle-half"),
+            PageAction("Close the window", acts.leave, quit_keys(), icon="x"),
         )
-        for place in page_places(settings)
-    ]
-    made += [_entry(action, "Window") for action in everywhere]
-    made += [
-        Entry(
-            preset.name,
-            "Preset",
-            partial(acts.load_preset, preset.path),
-            icon="flask",
-            also=preset.description,
+
+    def pages(self) -> tuple[PageAction, ...]:
+        """The pages that can be reached: the hidden ones by developers only."""
+        return tuple(
+            PageAction(
+                place.title,
+                partial(self._acts.show_page, place.key),
+                keys_of(place),
+                icon=place.icon,
+            )
+            for place in PAGES
+            if not place.hidden or is_developer(self._settings)
         )
-        for preset in presets
-    ]
-    made += [
-        Entry(
-            text,
-            "Setting",
-            partial(acts.show_setting, key),
-            icon="gear",
-            also=also,
+
+    def shortcuts(self) -> list[tuple[str, Callable[[], None]]]:
+        """The keys that the window listens to itself."""
+        made = [(keys_of(it), partial(self._acts.show_page, it.key)) for it in LISTED]
+        own = [(action.keys, action.act) for action in self.everywhere() if action.keys]
+        return [*made, *own, (QUESTION_MARK, self._acts.toggle_shortcuts)]
+
+    def sections(self) -> Sequence[tuple[str, Sequence[PageAction]]]:
+        """What the drawer lists."""
+        place, page = self._shown()
+        return (
+            (f"On this page: {place.title}", page.page_actions()),
+            ("Everywhere", self.everywhere()),
+            ("Pages", self.pages()),
         )
-        for key, text, also in SETTINGS_ENTRIES
-    ]
-    return made
+
+    def entries(self) -> list[Entry]:
+        """Everything the palette offers besides runs."""
+        place, page = self._shown()
+        presets = [
+            Entry(
+                preset.name,
+                "Preset",
+                partial(self._acts.load_preset, preset.path),
+                icon="flask",
+                also=preset.description,
+            )
+            for preset in shipped()
+        ]
+        settings = [
+            Entry(text, "Setting", partial(self._acts.show_setting, key), icon="gear", also=also)
+            for key, text, also in SETTINGS_ENTRIES
+        ]
+        return [
+            *(_entry(action, place.title) for action in page.page_actions()),
+            *(_entry(action, "Page") for action in self.pages()),
+            *(_entry(action, "Window") for action in self.everywhere()),
+            *presets,
+            *settings,
+        ]
+
+
+def quit_keys() -> str:
+    """The platform's keys for leaving; Ctrl+Q where it has none."""
+    keys = QKeySequence.keyBindings(QKeySequence.StandardKey.Quit)
+    portable = QKeySequence.SequenceFormat.PortableText
+    return keys[0].toString(portable) if keys else "Ctrl+Q"
 
 
 def _entry(action: PageAction, group: str) -> Entry:
