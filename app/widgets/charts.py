@@ -16,13 +16,18 @@ from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.widgets.controls import colour_of
-from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, log10
+from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine
 from app.widgets.decimate import Floats, limits, thinned
 from app.widgets.legend import Legend
 from app.widgets.plot_words import PlotPanel, PlotWords, with_source
 from app.widgets.theme import Theme
+from app.widgets.trace import log10
 
 REDRAW_MS = 100
+FRAME_MS = 16
+"""A person who drags the curves sees them redrawn at this pace."""
+DIGESTED = 1_000_000
+"""Points that one drawing takes in at most, some 3 ms; longer curves appear over several."""
 AXIS_PX = 10
 TOP_PX = 16
 AXIS_WIDTH = 38
@@ -104,7 +109,6 @@ class LineChart(PlotPanel):
 
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(REDRAW_MS)
         self._timer.timeout.connect(self._draw_if_visible)
         theme.changed.connect(self._recolour)
         self._recolour()
@@ -170,16 +174,18 @@ class LineChart(PlotPanel):
         self._touch()
 
     def redraw(self) -> None:
-        """Draw now, whatever the timer says."""
-        self._timer.stop()
+        """Draw all there is now, whatever the timer says."""
         self._draw()
+        while any(self._curves[line.key].left for line in self._lines):
+            self._draw()
+        self._timer.stop()
 
     def _touch(self) -> None:
         if self._ranging:
             return
         self._dirty = True
         if self.isVisible() and not self._timer.isActive():
-            self._timer.start()
+            self._timer.start(REDRAW_MS)
 
     def _draw_if_visible(self) -> None:
         if self.isVisible():
@@ -190,7 +196,6 @@ class LineChart(PlotPanel):
         super().showEvent(event)
         if self._dirty:
             self._timer.start(0)
-            self._timer.setInterval(REDRAW_MS)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Decimate for the new width."""
@@ -210,7 +215,7 @@ class LineChart(PlotPanel):
 
     def _zoomed(self, *_: object) -> None:
         self._follow = False
-        self._touch()
+        self._soon()
 
     def _draw(self) -> None:
         self._dirty = False
@@ -223,38 +228,47 @@ class LineChart(PlotPanel):
         self._words.unit.setVisible(bool(shown))
         for axis in ("left", "bottom"):
             self._item.getAxis(axis).setVisible(bool(shown))
-        self._set_ranges(shown)
         wanted = {line.key for line in self._lines}
         for key in [key for key in self._curves if key not in wanted]:
             self._curves.pop(key).remove(self._item)
         visible = {line.key for line in shown}
         for line in self._lines:
-            self._draw_line(line, line.key in visible)
+            if line.key not in self._curves:
+                self._curves[line.key] = CurveItems(self._item)
+            if line.key not in visible:
+                self._curves[line.key].hide()
+        self._digest(shown)
+        self._set_ranges(shown)
+        for line in shown:
+            self._curves[line.key].draw(
+                colour=colour_of(self._theme, line.token),
+                ground=self._theme.tokens.panel,
+                columns=self._columns,
+            )
         self._draw_levels(bool(shown))
         self._draw_marks(bool(shown))
 
-    def _draw_line(self, line: Line, visible: bool) -> None:
-        if line.key not in self._curves:
-            self._curves[line.key] = CurveItems(self._item)
-        items = self._curves[line.key]
-        if not visible:
-            items.hide()
-            return
-        box = self._item.getViewBox()
-        first, last = box.viewRange()[0]
-        items.draw(
-            line,
-            colour=colour_of(self._theme, line.token),
-            ground=self._theme.tokens.panel,
-            weight=self._weight,
-            log=self._log,
-            columns=max(int(box.width()), 1),
-            window=(first, last),
-        )
+    @property
+    def _columns(self) -> int:
+        return max(int(self._item.getViewBox().width()), 1)
+
+    def _digest(self, shown: Sequence[Line]) -> None:
+        """Take in what is new of the curves, and come back soon for what was too much."""
+        most = DIGESTED
+        for line in shown:
+            self._curves[line.key].take(line, weight=self._weight, log=self._log)
+            most -= self._curves[line.key].digest(most)
+        if any(self._curves[line.key].left for line in shown):
+            self._soon()
+
+    def _soon(self) -> None:
+        self._dirty = True
+        if not self._timer.isActive() or self._timer.remainingTime() > FRAME_MS:
+            self._timer.start(FRAME_MS)
 
     def _set_ranges(self, shown: Sequence[Line]) -> None:
         box = self._item.getViewBox()
-        xs = limits(*(line.x for line in shown))
+        xs = limits(*(line.x[[0, -1]] for line in shown))
         self._ranging = True
         if xs is not None and self._follow:
             low, high = xs[0], max(xs[1], self._span)
@@ -268,19 +282,14 @@ class LineChart(PlotPanel):
 
     def _set_y(self, shown: Sequence[Line]) -> None:
         box = self._item.getViewBox()
+        first, last = box.viewRange()[0]
+        found = [self._curves[it.key].reduce(self._columns, (first, last)) for it in shown]
         if self._fixed is not None:
             box.setYRange(*self._fixed, padding=0)
             return
-        first, last = box.viewRange()[0]
-        parts: list[Floats] = []
-        for line in shown:
-            inside = slice(
-                max(int(np.searchsorted(line.x, first, "left")) - 1, 0),
-                int(np.searchsorted(line.x, last, "right")) + 1,
-            )
-            parts += [part[inside] for part in (line.y, line.low, line.high) if part is not None]
-        parts.append(np.array([level.value for level in self._levels], dtype=np.float64))
-        ys = limits(*(log10(part) if self._log else part for part in parts))
+        levels = np.array([level.value for level in self._levels], dtype=np.float64)
+        ends = [np.array(it) for it in found if it is not None]
+        ys = limits(*ends, log10(levels) if self._log else levels)
         if ys is not None:
             low, high = ys
             pad = (high - low) * MARGIN or abs(high) * MARGIN or 0.5

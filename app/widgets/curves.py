@@ -13,8 +13,9 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QBrush, QColor, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QGraphicsPathItem
 
-from app.widgets.decimate import Floats, decimate, smooth
+from app.widgets.decimate import Floats, limits
 from app.widgets.tokens import mix
+from app.widgets.trace import Trace
 
 FAINT = 0.32
 BAND = 0.16
@@ -72,6 +73,10 @@ class CurveItems:
         for height, item in zip((-10, 1, 2, 3), self._items, strict=True):
             item.setZValue(height)
             plot.addItem(item, ignoreBounds=True)
+        self._main, self._raw, self._low, self._high = Trace(), Trace(), Trace(), Trace()
+        self._traces: list[Trace] = []
+        self._smoothing = 0.0
+        self._points: list[tuple[Floats, Floats]] = []
 
     def remove(self, plot: pg.PlotItem) -> None:
         """Take the items out of the plot for good."""
@@ -83,38 +88,54 @@ class CurveItems:
         for item in self._items:
             item.setVisible(False)
 
-    def draw(
-        self,
-        line: Line,
-        *,
-        colour: str,
-        ground: str,
-        weight: float,
-        log: bool,
-        columns: int,
-        window: tuple[float, float],
-    ) -> None:
-        """Draw a curve: one `setData` for it, one more for the faint raw curve under a smoothed one.
+    def take(self, line: Line, *, weight: float, log: bool) -> None:
+        """Take a curve as it is now, to be smoothed by `weight` and drawn on a linear or logarithmic axis."""
+        self._line = line
+        whole = line.dashed or line.points or line.low is not None
+        self._smoothing = 0.0 if whole else weight
+        self._main.take(line.y, weight=self._smoothing, log=log)
+        if self._smoothing > 0:
+            self._raw.take(line.y, log=log)
+        if line.low is not None and line.high is not None:
+            self._low.take(line.low, log=log)
+            self._high.take(line.high, log=log)
+        self._traces = [self._main]
+        self._traces += [self._raw] if self._smoothing > 0 else []
+        self._traces += [self._low, self._high] if line.low is not None else []
+
+    def digest(self, most: int) -> int:
+        """Digest at most so many new values; how many it were."""
+        done = 0
+        for trace in self._traces:
+            done += trace.digest(most - done)
+        return done
+
+    @property
+    def left(self) -> int:
+        """New values that are not digested and therefore not drawn yet."""
+        return sum(trace.left for trace in self._traces)
+
+    def reduce(self, columns: int, window: tuple[float, float]) -> tuple[float, float] | None:
+        """Find the points to draw in so many pixels and this range of x; the range of their values."""
+        x = self._line.x
+        self._points = [trace.reduced(x, columns, window) for trace in self._traces]
+        seen = self._points if self._smoothing == 0 else self._points[1:2]
+        return limits(*(y for _, y in seen))
+
+    def draw(self, *, colour: str, ground: str, columns: int) -> None:
+        """Draw what `reduce` found: one `setData`, one more for the faint raw curve under a smoothed one.
 
         Args:
-            line: the data.
             colour, ground: the curve's colour and the one behind it, for opaque faint tones.
-            weight: of the smoothing; 0 draws the raw curve only.
-            log: whether y is drawn as log10; values of zero and less become gaps.
-            columns: width of the plot in pixels; `window`: the visible range of x.
+            columns: width of the plot in pixels.
         """
-
-        def reduced(y: Floats) -> tuple[Floats, Floats]:
-            return decimate(line.x, log10(y) if log else y, columns, window)
-
-        whole = line.dashed or line.points or line.low is not None
-        smoothing = 0.0 if whole else weight
-        self.raw.setVisible(smoothing > 0)
-        if smoothing > 0:
+        line = self._line
+        self.raw.setVisible(self._smoothing > 0)
+        if self._smoothing > 0:
             self.raw.setPen(pg.mkPen(mix(colour, ground, FAINT), width=1))
-            self.raw.setData(*reduced(line.y))
+            self.raw.setData(*self._points[1])
         style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
-        x, y = reduced(smooth(line.y, smoothing))
+        x, y = self._points[0]
         self.main.setVisible(True)
         self.main.setPen(pg.mkPen(colour, width=1, style=style))
         self.main.setData(x, y)
@@ -125,13 +146,9 @@ class CurveItems:
             self.dots.setData(x[good], y[good], pen=None, brush=pg.mkBrush(colour))
         self.band.setVisible(line.low is not None)
         if line.low is not None and line.high is not None:
+            low, high = self._points[1:3]
             self.band.setBrush(QBrush(QColor(mix(colour, ground, BAND))))
-            self.band.setPath(_band_path(*reduced(line.low), *reduced(line.high)))
-
-
-def log10(y: Floats) -> Floats:
-    """log10 with NaN where it does not exist."""
-    return np.log10(y, where=y > 0, out=np.full_like(y, np.nan))
+            self.band.setPath(_band_path(*low, *high))
 
 
 def _band_path(low_x: Floats, low: Floats, high_x: Floats, high: Floats) -> QPainterPath:

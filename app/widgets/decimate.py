@@ -31,8 +31,7 @@ def decimate(
         Two arrays of equal length, `x` ascending; the input itself where it is short enough.
     """
     if window is not None and x.size:
-        first = max(int(np.searchsorted(x, window[0], "left")) - 1, 0)
-        last = min(int(np.searchsorted(x, window[1], "right")) + 1, x.size)
+        first, last = window_of(x, window)
         x, y = x[first:last], y[first:last]
     columns = max(columns, 1)
     if x.size <= POINTS_PER_COLUMN * columns:
@@ -45,8 +44,8 @@ def decimate(
     starts = np.unique(edges)
     ends = np.append(starts[1:], x.size)
     good = np.isfinite(y)
-    low = _arg_reduce(np.where(good, y, np.inf), starts, ends, np.minimum)
-    high = _arg_reduce(np.where(good, y, -np.inf), starts, ends, np.maximum)
+    low = arg_extremes(np.where(good, y, np.inf), starts)
+    high = arg_extremes(np.where(good, -y, np.inf), starts)
     chosen = [starts, low, high, ends - 1]
     if not good.all():
         gap = np.minimum.reduceat(np.where(good, x.size, np.arange(x.size)), starts)
@@ -57,41 +56,59 @@ def decimate(
     return x[picked], np.where(np.isfinite(values), values, np.nan)
 
 
-def _arg_reduce(
-    values: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp], reduce: np.ufunc
-) -> NDArray[np.intp]:
-    """Index of the extreme value of each segment (its first occurrence)."""
-    extremes = reduce.reduceat(values, starts)
-    hit = values == np.repeat(extremes, ends - starts)
+def window_of(x: Floats, window: tuple[float, float]) -> tuple[int, int]:
+    """The points of ascending `x` within the window and one neighbour on each side: from, until."""
+    first = max(int(np.searchsorted(x, window[0], "left")) - 1, 0)
+    return first, min(int(np.searchsorted(x, window[1], "right")) + 1, x.size)
+
+
+def arg_extremes(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Index of the lowest value of each segment (its first occurrence); a segment ends where the next starts."""
+    sizes = np.diff(starts, append=values.size)
+    hit = values == np.repeat(np.minimum.reduceat(values, starts), sizes)
     where = np.where(hit, np.arange(values.size), values.size)
     return np.minimum.reduceat(where, starts)
 
 
-def smooth(y: Floats, weight: float) -> Floats:
-    """Exponential moving average with bias correction; `weight` 0 is the raw curve, below 1 the limit.
+class Smoother:
+    """Exponential moving average with bias correction over values that come in portions.
 
-    NaN stays NaN where it is and does not spread.
+    `weight` 0 is the raw curve, below 1 the limit. NaN stays NaN where it is and does not spread.
     """
-    if weight <= 0 or y.size == 0:
-        return y
-    good = np.isfinite(y)
-    values = y[good]
-    result = np.full_like(y, np.nan)
-    # total_k = w**k (total_0 + (1 - w) sum_j w**-j y_j): a running sum per block, blocks short enough
-    # for w**-j to stay within the range of floats.
-    block = min(max(int(_LARGEST_POWER / -np.log(weight)), 1), max(values.size, 1))
-    decay = weight ** np.arange(1, block + 1)
-    rising = (1 - weight) / decay
-    smoothed = np.empty_like(values)
-    total = 0.0
-    for start in range(0, values.size, block):
-        part = values[start : start + block]
-        sums = np.cumsum(part * rising[: part.size])
-        smoothed[start : start + block] = decay[: part.size] * (total + sums)
-        total = float(smoothed[start + part.size - 1])
-    smoothed[:block] /= 1 - decay[: smoothed.size]  # later the correction is below e**-200
-    result[good] = smoothed
-    return result
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+        self._total = 0.0
+        self._share = 1.0  # weight ** (finite values so far)
+
+    def extend(self, y: Floats) -> Floats:
+        """The smoothed values of the next portion."""
+        weight = self._weight
+        if weight <= 0 or y.size == 0:
+            return y
+        good = np.isfinite(y)
+        values = y[good]
+        result = np.full_like(y, np.nan)
+        # total_k = w**k (total_0 + (1 - w) sum_j w**-j y_j): a running sum per block, blocks short enough
+        # for w**-j to stay within the range of floats.
+        block = min(max(int(_LARGEST_POWER / -np.log(weight)), 1), max(values.size, 1))
+        decay = weight ** np.arange(1, block + 1)
+        rising = (1 - weight) / decay
+        smoothed = np.empty_like(values)
+        for start in range(0, values.size, block):
+            part = values[start : start + block]
+            sums = np.cumsum(part * rising[: part.size])
+            totals = decay[: part.size] * (self._total + sums)
+            smoothed[start : start + block] = totals / (1 - self._share * decay[: part.size])
+            self._total = float(totals[-1])
+            self._share *= float(decay[part.size - 1])
+        result[good] = smoothed
+        return result
+
+
+def smooth(y: Floats, weight: float) -> Floats:
+    """A whole curve smoothed; see `Smoother`."""
+    return Smoother(weight).extend(y)
 
 
 def limits(*curves: Floats) -> tuple[float, float] | None:
