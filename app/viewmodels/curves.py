@@ -34,8 +34,7 @@ class Curve:
             self._count = int(np.searchsorted(self._x[: self._count], x, side="left"))
             self._x, self._values = self._x.copy(), self._values.copy()  # views handed out stay
         if self._count == len(self._x):
-            self._x = np.concatenate([self._x, np.empty_like(self._x)])
-            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+            self._x, self._values = _doubled(self._x), _doubled(self._values)
         self._x[self._count] = x
         self._values[self._count] = values
         self._count += 1
@@ -103,6 +102,13 @@ class Curves:
             )
             for stage, curve in self._by_key.get(key, {}).items()
         )
+
+
+def _doubled(values: Floats) -> Floats:
+    """A copy with as much room again, which takes no memory until it is written."""
+    wider = np.empty((2 * len(values), *values.shape[1:]))
+    wider[: len(values)] = values
+    return wider
 
 
 def _frozen(view: Floats) -> Floats:

@@ -29,18 +29,18 @@ Places = NDArray[np.intp]
 class Growing:
     """An array that is appended to in amortised constant time a value, and cut at its end."""
 
-    def __init__(self, dtype: type[np.float64] | type[np.intp] = np.float64) -> None:
-        self._values = np.empty(_FIRST_CAPACITY, dtype)
+    def __init__(self) -> None:
+        self._values = np.empty(_FIRST_CAPACITY)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def extend(self, values: NDArray[np.float64] | Places) -> None:
+    def extend(self, values: Floats) -> None:
         """Append."""
         needed = self._count + values.size
         if needed > self._values.size:
-            wider = np.empty(max(2 * self._values.size, needed), self._values.dtype)
+            wider = np.empty(max(2 * self._values.size, needed))
             wider[: self._count] = self._values[: self._count]
             self._values = wider
         self._values[self._count : needed] = values
@@ -53,7 +53,7 @@ class Growing:
             self._values = self._values.copy()
 
     @property
-    def view(self) -> NDArray[np.float64] | Places:
+    def view(self) -> Floats:
         """The values so far; later ones do not change it."""
         return self._values[: self._count]
 
@@ -70,13 +70,13 @@ class Pyramid:
         self._positive = positive
         self._low: list[Growing] = []
         self._high: list[Growing] = []
-        self._gaps = Growing(np.intp)
+        self._gaps = Growing()  # places, as floats
 
     def extend(self, y: Floats, to: int) -> None:
         """Digest the values from `count` on up to `to`."""
         good = self._good(y[self.count : to])
         if not good.all():
-            self._gaps.extend(np.flatnonzero(~good) + self.count)
+            self._gaps.extend((np.flatnonzero(~good) + self.count).astype(np.float64))
         first, last = self.count // BLOCK, to // BLOCK
         part = y[first * BLOCK : last * BLOCK]
         if part.size:
@@ -126,16 +126,19 @@ class Pyramid:
         there = (beside[1] - beside[0]).sum(axis=1) > 0
         points, point_cuts = _ranges(beside[0][there].ravel(), beside[1][there].ravel())
         blocks, block_cuts = _ranges(since[dense], until[dense])
-        beside_good = self._good(y[points])
+        beside_values = y.take(points)
+        gaps = self._gaps_in(beside_values)
         chosen = [np.array([first, last - 1]), starts[~dense], ends[~dense] - 1]
         for sign, levels in ((1.0, self._low), (-1.0, self._high)):
             places = np.empty(starts.size, np.intp)
             values = np.full(starts.size, np.inf)
             if blocks.size:
-                at = blocks[arg_extremes(sign * levels[level].view[blocks], block_cuts)]
+                at = blocks[arg_extremes(sign * levels[level].view.take(blocks), block_cuts)]
                 places[dense], values[dense] = self._down(y, sign, levels[:level], at)
             if points.size:
-                signed = np.where(beside_good, sign * y[points], np.inf)
+                signed = sign * beside_values
+                if gaps is not None:
+                    signed[gaps] = np.inf
                 found = arg_extremes(signed, point_cuts[::2])
                 better = ~dense
                 better[there] |= signed[found] < values[there]
@@ -173,10 +176,13 @@ class Pyramid:
     ) -> tuple[Places, Floats]:
         """From blocks to the lowest (`sign` 1) or highest (-1) point of each: index, and value times `sign`."""
         for level in reversed(levels):
-            children = sign * level.view[FAN * at[:, None] + np.arange(FAN)]
+            children = sign * level.view.take(FAN * at[:, None] + np.arange(FAN))
             at = FAN * at + children.argmin(axis=1)
-        values = y[BLOCK * at[:, None] + np.arange(BLOCK)]
-        values = np.where(self._good(values), sign * values, np.inf)
+        values = y.take(BLOCK * at[:, None] + np.arange(BLOCK))
+        gaps = self._gaps_in(values)
+        values = sign * values
+        if gaps is not None:
+            values[gaps] = np.inf
         within = values.argmin(axis=1)
         return BLOCK * at + within, values[np.arange(at.size), within]
 
@@ -191,6 +197,10 @@ class Pyramid:
         chosen: Places = at[there & (at < ends)].astype(np.intp)
         return chosen
 
+    def _gaps_in(self, values: Floats) -> NDArray[np.bool_] | None:
+        """Which of the values are gaps; None where the whole array has none."""
+        return ~self._good(values) if len(self._gaps) else None
+
     def _good(self, values: Floats) -> NDArray[np.bool_]:
         good: NDArray[np.bool_] = np.isfinite(values)
         return good & (values > 0) if self._positive else good
@@ -198,7 +208,8 @@ class Pyramid:
 
 def _different(places: Places) -> Places:
     """Ascending places without repetition."""
-    return places[np.append(True, places[1:] != places[:-1])]
+    kept: Places = places[np.append(True, places[1:] != places[:-1])]
+    return kept
 
 
 def _fold(values: Floats, size: int, reduce: np.ufunc) -> Floats:
