@@ -79,28 +79,51 @@ def export(
     kept = dtype if dtype != "auto" else stored_precision(checkpoint)
     needed = bytes_needed(checkpoint, form, kept)
     _refuse_target(target, needed)
-    part = part_of(target)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with _appearing(target) as part:
         progress(0, needed)
-        source = weights_folder(checkpoint)
         if form == "merged" and not _is_plain(checkpoint, kept):
             with _watched(part, needed, progress):
                 _write_merged(checkpoint, part, kept)
         else:
-            _copy(source, part, needed, progress)
+            _copy(weights_folder(checkpoint), part, needed, progress)
         if form == "adapter":
             _name_base(checkpoint, part)
         _write_json(part / PROVENANCE, provenance)
         _write_manifest(checkpoint, part)
+    return _written(target, progress)
+
+
+def copy_folder(source: Path, target: Path, progress: Progress) -> Exported:
+    """Copy a model's folder as it is, a converted GGUF say.
+
+    Raises:
+        UserError: the target is not empty, or the disk is too full.
+    """
+    needed = sum(file.stat().st_size for file in _files(source))
+    _refuse_target(target, needed)
+    with _appearing(target) as part:
+        _copy(source, part, needed, progress)
+    return _written(target, progress)
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when the block ends well and vanishes when it does not."""
+    part = part_of(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
         _settle(part)
         if target.is_dir():
-            target.rmdir()  # empty, see above
+            target.rmdir()  # empty: `_refuse_target`
         part.rename(target)
         _sync(target.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _written(target: Path, progress: Progress) -> Exported:
     files = tuple(sorted(it.name for it in target.iterdir()))
     size = sum((target / name).stat().st_size for name in files)
     progress(size, size)

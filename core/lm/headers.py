@@ -72,9 +72,7 @@ def count_weights(tensors: Mapping[str, Stored]) -> int:
         last = name.rsplit(".", 1)[-1]
         if last in _PACKED_PARTS or _PACKED_STATE in name:
             continue
-        packed = any(
-            f"{name}.{_PACKED_STATE}{kind}" in tensors for kind in ("nf4", "fp4")
-        )
+        packed = any(f"{name}.{_PACKED_STATE}{kind}" in tensors for kind in ("nf4", "fp4"))
         total += math.prod(stored.shape) * (_WEIGHTS_IN_A_BYTE if packed else 1)
     return total
 

@@ -222,9 +222,7 @@ def test_that_headers_count_weights_and_packed_ones_as_what_they_unpack_to(
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:4], lambda data: b"\xff" * 8 + data, lambda data: b""]
 )
-def test_that_a_damaged_header_is_named(
-    tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+def test_that_a_damaged_header_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     folder = build_tiny(tmp_path / "tiny")
     file = folder / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
