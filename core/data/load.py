@@ -45,7 +45,7 @@ def load(name: str, source: DatasetSource, root: Path) -> Dataset:
         path = root / Path(source.file or "").expanduser()
         rows = read_rows(path, source.split)
         label = str(path)
-    _check_columns(source.columns)
+    check_columns(source.columns)
     format, examples = _examples(rows, source, label)
     content = json.dumps([asdict(example) for example in examples], ensure_ascii=False)
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
@@ -58,7 +58,7 @@ def _examples(
     first = next(rows, None)
     if first is None:
         raise UserError(f"{label} holds no items.", "Give a file with at least one item.")
-    format = _format_of(first, source)
+    format = format_of(first, source)
     examples = [_example(format, first, 0, source.columns)]
     rest = None if source.limit is None else source.limit - 1
     for number, row in enumerate(islice(rows, rest), start=1):
@@ -76,7 +76,12 @@ def _example(format: str, row: Row, number: int, columns: Mapping[str, str]) -> 
         ) from error
 
 
-def _format_of(row: Row, source: DatasetSource) -> str:
+def format_of(row: Row, source: DatasetSource) -> str:
+    """The format that a source asks for, or that its row has.
+
+    Raises:
+        UserError: a column is missing, or the row fits no known format.
+    """
     if source.format == "columns" or (source.format == "auto" and source.columns):
         absent = [column for column in source.columns.values() if column not in row.fields]
         if not source.columns or absent:
@@ -96,7 +101,12 @@ def _format_of(row: Row, source: DatasetSource) -> str:
     return format
 
 
-def _check_columns(columns: Mapping[str, str]) -> None:
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Whether what `columns` names can be named.
+
+    Raises:
+        UserError: something else is named, or no prompt.
+    """
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown or (columns and "prompt" not in columns):
         what = f"columns names {unknown[0]}" if unknown else "columns does not name the prompt"

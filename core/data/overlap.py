@@ -65,8 +65,8 @@ def overlap(training: Sequence[Example], evaluation: Sequence[Example]) -> Overl
 
     Words are hashed in one pass over each side, so ten thousand items on either take seconds.
     """
-    asked = {key for example in training for key in _questions(example)}
-    same = [example for example in evaluation if asked.intersection(_questions(example))]
+    asked = {key for example in training for key in questions(example)}
+    same = [example for example in evaluation if asked.intersection(questions(example))]
     found = {example.id for example in same}
     shares = ngram_shares(training, evaluation)
     near = [
@@ -82,7 +82,7 @@ def ngram_shares(training: Sequence[Example], evaluation: Sequence[Example]) -> 
 
     0 for an item with fewer than `FEWEST_OWN`: short, or hardly more than what others share.
     """
-    hashed = _Hashing()
+    hashed = Hashing()
     runs = [hashed(example.prompt) for example in evaluation]
     if not runs:
         return []
@@ -91,11 +91,11 @@ def ngram_shares(training: Sequence[Example], evaluation: Sequence[Example]) -> 
     seen = np.zeros(len(own), np.int64)
     for example in training:
         text = np.unique(np.concatenate([hashed(example.prompt), hashed(example.demonstration)]))
-        seen[_places(own, text)] += 1
+        seen[places(own, text)] += 1
     known = own[(seen > 0) & (seen <= COMMON)]
-    counts = [len(_places(own, run)) for run in runs]
+    counts = [len(places(own, run)) for run in runs]
     return [
-        len(_places(known, run)) / count if count >= FEWEST_OWN else 0.0
+        len(places(known, run)) / count if count >= FEWEST_OWN else 0.0
         for run, count in zip(runs, counts, strict=True)
     ]
 
@@ -109,7 +109,7 @@ def normalised(text: str) -> str:
     return " ".join(plain.split()).strip(_PUNCTUATION + " ")
 
 
-def _questions(example: Example) -> Iterable[str]:
+def questions(example: Example) -> Iterable[str]:
     """What an example asks: its last turn, and for options also the question with them in any order."""
     yield normalised(example.prompt)
     if example.question and example.choices:
@@ -130,7 +130,7 @@ class _Words(dict[str, int]):
         return number
 
 
-class _Hashing:
+class Hashing:
     """Hashes of the 13-grams of texts: word numbers mixed by random odd factors, modulo 2^64."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class _Hashing:
         return np.unique((runs * self._factors).sum(axis=1, dtype=np.uint64))
 
 
-def _places(ordered: Hashes, wanted: Hashes) -> NDArray[np.int64]:
+def places(ordered: Hashes, wanted: Hashes) -> NDArray[np.int64]:
     """Where in `ordered`, which is sorted, those of `wanted` stand that are there."""
     places = np.searchsorted(ordered, wanted)
     inside = places < len(ordered)

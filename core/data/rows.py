@@ -62,10 +62,15 @@ def _json_lines(path: Path) -> Iterator[Row]:
             except UnicodeDecodeError as error:
                 raise UserError(f"{where} is not UTF-8 text.", "Save the file as UTF-8.") from error
             if line:
-                yield Row(where, _object(line, where))
+                yield Row(where, object_of(line, where))
 
 
-def _object(text: str, where: str) -> dict[str, Any]:
+def object_of(text: str, where: str) -> dict[str, Any]:
+    """The object in one line of JSON Lines.
+
+    Raises:
+        UserError: it is none; says where.
+    """
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -164,17 +169,35 @@ def _folder(path: Path, split: str | None) -> Iterator[Row]:
 
 
 def _saved(path: Path, split: str | None) -> Iterator[Row]:
+    yield from rows_of(opened(path), path.name, split)
+
+
+def opened(path: Path) -> Any:
+    """The `datasets.Dataset` or `DatasetDict` in a folder.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
     try:
-        found = datasets.load_from_disk(str(path))
+        return datasets.load_from_disk(str(path))
     except (OSError, ValueError, pyarrow.ArrowInvalid) as error:
         raise UserError(
             f"The dataset folder {path} cannot be opened: {error}", "Copy the whole folder again."
         ) from error
-    yield from rows_of(found, path.name, split)
 
 
 def rows_of(found: Any, name: str, split: str | None) -> Iterator[Row]:
     """The rows of a `datasets.Dataset`, or of one split of a `DatasetDict`.
+
+    Raises:
+        UserError: no split of that name, or several and none was chosen.
+    """
+    for number, fields in enumerate(split_of(found, name, split), start=1):
+        yield Row(f"{name}, row {number}", dict(fields))
+
+
+def split_of(found: Any, name: str, split: str | None) -> Any:
+    """A `datasets.Dataset` itself, or one split of a `DatasetDict`.
 
     Raises:
         UserError: no split of that name, or several and none was chosen.
@@ -186,6 +209,5 @@ def rows_of(found: Any, name: str, split: str | None) -> Iterator[Row]:
         chosen = split if split is not None else next(iter(found), "")
         if chosen not in found:
             raise UserError(f"{name} has no split {chosen}.", f"Its splits are: {names}.")
-        found = found[chosen]
-    for number, fields in enumerate(found, start=1):
-        yield Row(f"{name}, row {number}", dict(fields))
+        return found[chosen]
+    return found

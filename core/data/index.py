@@ -1,0 +1,317 @@
+"""Any item of a dataset by its number, without keeping the data in memory.
+
+Of text files only the places where rows begin are kept (eight bytes each); a Parquet file is read one group of
+rows at a time, and a folder of `datasets` is mapped by it. A JSON array can only be read as a whole.
+
+Not the loader of a run (`core.data.load`), which stops at the first row that does not fit: who looks at data
+wants to see all that is wrong with them, so here a row is read when it is asked for, and fails alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from abc import abstractmethod
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
+
+from core.data.demo import demo_rows
+from core.data.rows import (
+    CSV_FIELD_LIMIT,
+    READABLE,
+    SPLITS,
+    STATE,
+    Row,
+    object_of,
+    opened,
+    split_of,
+)
+from core.errors import UserError
+from core.recipe.sources import DatasetSource
+
+Heard = Callable[[int], None]
+"""Is told how many rows have been found so far."""
+TELL_EVERY = 5_000
+"""Rows between two reports."""
+_MARK = b"\xef\xbb\xbf"
+
+
+def unheard(_: int) -> None:
+    """For those who do not want to know how far it is."""
+
+
+class Rows(Protocol):
+    """Rows by number, from 0."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def row(self, number: int) -> Row:
+        """One row.
+
+        Raises:
+            UserError: it cannot be read; says where it stands.
+        """
+
+
+def rows_in(source: DatasetSource, folder: Path, heard: Heard = unheard) -> Rows:
+    """The rows that a recipe's dataset names, as many as its `limit` takes.
+
+    Args:
+        source: as in a recipe; nothing is downloaded.
+        folder: to which a relative path belongs.
+        heard: is told how many rows were found, now and then.
+
+    Raises:
+        UserError: there is no such data, or of no kind that can be read.
+    """
+    if source.hub:
+        raise UserError(
+            f"{source.hub} is fetched from the hub when a run starts, and not looked at before.",
+            "Download it once and give the file or folder.",
+        )
+    if source.demo:
+        return _Held(list(demo_rows(source)))
+    path = folder / Path(source.file or "").expanduser()
+    found = _of_path(path, source.split, heard)
+    return found if source.limit is None else _First(found, source.limit)
+
+
+def _of_path(path: Path, split: str | None, heard: Heard) -> Rows:
+    if path.is_dir():
+        if (path / STATE).is_file() or (path / SPLITS).is_file():
+            return _Saved(path, split)
+        files = sorted(it for it in path.iterdir() if it.suffix.lower() in _KINDS)
+        kinds = {it.suffix.lower() for it in files}
+        if len(kinds) != 1:
+            found = f"files of several kinds ({', '.join(sorted(kinds))})" if kinds else "no data"
+            raise UserError(
+                f"The folder {path} has {found}.",
+                f"Give {READABLE}, or a folder with files of one kind.",
+            )
+        return _Joined([_KINDS[it.suffix.lower()](it, heard) for it in files])
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", "Check the path of the dataset.")
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"{path.name} is of no kind that can be read.", f"Give {READABLE}.")
+    try:
+        return kind(path, heard)
+    except OSError as error:
+        raise UserError(
+            f"{path.name} cannot be read: {error.strerror or error}.", "Check its permissions."
+        ) from error
+
+
+class _Held(Rows):
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, number: int) -> Row:
+        return self._rows[number]
+
+
+class _First(Rows):
+    def __init__(self, rows: Rows, limit: int) -> None:
+        self._rows = rows
+        self._count = min(limit, len(rows))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def row(self, number: int) -> Row:
+        return self._rows.row(number)
+
+
+class _Joined(Rows):
+    """Files behind each other."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self._parts = parts
+        self._starts = [0, *accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def row(self, number: int) -> Row:
+        part = bisect_right(self._starts, number) - 1
+        return self._parts[part].row(number - self._starts[part])
+
+
+class _Lines(Rows):
+    """JSON Lines: where each line that holds something begins, and its number."""
+
+    def __init__(self, path: Path, heard: Heard) -> None:
+        self._path = path
+        self._places, self._numbers = array("Q"), array("Q")
+        place = 0
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    self._places.append(place)
+                    self._numbers.append(number)
+                    if len(self._places) % TELL_EVERY == 0:
+                        heard(len(self._places))
+                place += len(line)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def row(self, number: int) -> Row:
+        where = f"{self._path.name}, line {self._numbers[number]}"
+        with self._path.open("rb") as stream:
+            stream.seek(self._places[number])
+            raw = stream.readline().removeprefix(_MARK)
+        try:
+            text = raw.decode("utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{where} is not UTF-8 text.", "Save the file as UTF-8.") from error
+        return Row(where, object_of(text, where))
+
+
+class _Table(Rows):
+    """CSV: where each record begins, and the line it begins in."""
+
+    def __init__(self, path: Path, heard: Heard) -> None:
+        csv.field_size_limit(CSV_FIELD_LIMIT)
+        self._path = path
+        self._places, self._numbers = array("Q"), array("Q")
+        self._read = 0
+        with path.open("rb") as stream:
+            records = csv.reader(self._decoded(stream), strict=True)
+            try:
+                self._names = next(records, [])
+                while True:
+                    place, line = self._read, records.line_num + 1
+                    record = next(records, None)
+                    if record is None:
+                        break
+                    if record:
+                        self._places.append(place)
+                        self._numbers.append(line)
+                        if len(self._places) % TELL_EVERY == 0:
+                            heard(len(self._places))
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path.name} is not UTF-8 text.", "Save the file as UTF-8."
+                ) from error
+            except csv.Error as error:
+                raise UserError(
+                    f"{path.name}, line {records.line_num} is not CSV: {error}.",
+                    "Expected a header line and values separated by commas.",
+                ) from error
+
+    def _decoded(self, stream: io.BufferedReader) -> Iterator[str]:
+        for raw in stream:
+            first = self._read == 0
+            self._read += len(raw)
+            yield (raw.removeprefix(_MARK) if first else raw).decode("utf-8")
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def row(self, number: int) -> Row:
+        where = f"{self._path.name}, line {self._numbers[number]}"
+        with self._path.open("rb") as stream:
+            stream.seek(self._places[number])
+            values = next(csv.reader((it.decode("utf-8") for it in stream), strict=True))
+        if len(values) != len(self._names):
+            raise UserError(
+                f"{where} has {len(values)} values for the {len(self._names)} columns of the header.",
+                "Quote values that contain commas or line breaks.",
+            )
+        return Row(where, dict(zip(self._names, values, strict=True)))
+
+
+class _Array(Rows):
+    """A JSON array, in memory."""
+
+    def __init__(self, path: Path, values: Sequence[Any]) -> None:
+        self._path = path
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def row(self, number: int) -> Row:
+        where, value = f"{self._path.name}, item {number + 1}", self._values[number]
+        if not isinstance(value, dict):
+            raise UserError(f"{where} is not an object.", "Expected a list of objects.")
+        return Row(where, value)
+
+
+def _json(path: Path, heard: Heard) -> Rows:
+    """A JSON array of objects, or JSON Lines under another name."""
+    with path.open("rb") as stream:
+        start = stream.read(64).removeprefix(_MARK).lstrip()
+    if not start.startswith(b"["):
+        return _Lines(path, heard)
+    try:
+        return _Array(path, json.loads(path.read_text(encoding="utf-8-sig")))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path.name} is not JSON: {error}.", "Expected a list of objects."
+        ) from error
+
+
+class _Parquet(Rows):
+    """A Parquet file; the group of rows read last is kept."""
+
+    def __init__(self, path: Path, _: Heard) -> None:
+        self._path = path
+        try:
+            self._file = pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowInvalid as error:
+            raise UserError(
+                f"{path.name} cannot be read as Parquet: {error}", "Copy or write the file again."
+            ) from error
+        groups = range(self._file.num_row_groups)
+        sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
+        self._starts = [0, *accumulate(sizes)]
+        self._group, self._table = -1, None
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def row(self, number: int) -> Row:
+        group = bisect_right(self._starts, number) - 1
+        if group != self._group:
+            self._group, self._table = group, self._file.read_row_group(group)
+        assert self._table is not None
+        fields = self._table.slice(number - self._starts[group], 1).to_pylist()[0]
+        return Row(f"{self._path.name}, row {number + 1}", fields)
+
+
+class _Saved(Rows):
+    """A folder that `datasets` wrote."""
+
+    def __init__(self, path: Path, split: str | None) -> None:
+        self._name = path.name
+        self._found = split_of(opened(path), path.name, split)
+
+    def __len__(self) -> int:
+        return int(self._found.num_rows)
+
+    def row(self, number: int) -> Row:
+        return Row(f"{self._name}, row {number + 1}", dict(self._found[number]))
+
+
+_KINDS: dict[str, Callable[[Path, Heard], Rows]] = {
+    ".jsonl": _Lines,
+    ".ndjson": _Lines,
+    ".json": _json,
+    ".csv": _Table,
+    ".parquet": _Parquet,
+}

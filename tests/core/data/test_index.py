@@ -1,0 +1,175 @@
+"""Items by number, out of every kind of file, and the survey of all that is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from core.data.example import Example, Message
+from core.data.index import rows_in
+from core.data.leaks import leaks, repeats
+from core.data.numbered import Items
+from core.data.rows import read_rows
+from core.data.survey import survey
+from core.errors import UserError
+from core.recipe.sources import DatasetSource
+
+ROWS = [
+    {"question": f"What is {n} plus\n{n}, in words?", "reply": f"It is {2 * n}, of course."}
+    for n in range(25)
+]
+COLUMNS = {"prompt": "question", "demonstration": "reply"}
+
+
+def _lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("\n\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8-sig")
+
+
+def _array(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def _table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(list(rows)),
+        path,
+        row_group_size=7,
+    )
+
+
+def _saved(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(list(rows)).save_to_disk(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.jsonl", _lines),
+        ("b.json", _array),
+        ("c.csv", _table),
+        ("d.parquet", _parquet),
+        ("e", _saved),
+    ],
+)
+def test_that_any_row_is_found_as_the_loader_reads_it(
+    tmp_path: Path, name: str, write: Callable[[Path, Sequence[dict[str, Any]]], None]
+) -> None:
+    path = tmp_path / name
+    write(path, ROWS)
+    rows = rows_in(DatasetSource(file=str(path)), tmp_path)
+    loaded = [row.fields for row in read_rows(path)]
+    assert len(rows) == len(loaded) == len(ROWS)
+    for number in (24, 0, 13, 6, 7):
+        assert rows.row(number).fields == loaded[number] == ROWS[number]
+
+
+def test_that_a_folder_of_files_is_read_behind_each_other(tmp_path: Path) -> None:
+    _lines(tmp_path / "a.jsonl", ROWS[:10])
+    _lines(tmp_path / "b.jsonl", ROWS[10:])
+    rows = rows_in(DatasetSource(file=str(tmp_path), limit=20), tmp_path)
+    assert len(rows) == 20
+    assert rows.row(9).fields == ROWS[9]
+    assert rows.row(10).fields == ROWS[10]
+    assert rows.row(10).where == "b.jsonl, line 1"
+
+
+def test_that_a_broken_line_fails_alone_and_says_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"question": "a", "reply": "b"}\n{"question": \n{"question": "c"}\n')
+    items = Items(DatasetSource(file=str(path), columns=COLUMNS), tmp_path)
+    assert items.example(0).prompt == "a"
+    with pytest.raises(UserError, match=r"broken\.jsonl, line 2 is not JSON: .* at column 13"):
+        items.example(1)
+    assert items.example(2).prompt == "c"
+
+
+def test_that_a_record_with_too_many_values_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_text('question,reply\n"a\nb",c\nd,e,f\n')
+    rows = rows_in(DatasetSource(file=str(path)), tmp_path)
+    assert rows.row(0).fields == {"question": "a\nb", "reply": "c"}
+    with pytest.raises(UserError, match=r"broken\.csv, line 4 has 3 values for the 2 columns"):
+        rows.row(1)
+
+
+def test_that_nothing_is_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fetched from the hub when a run starts"):
+        rows_in(DatasetSource(hub="owner/name"), tmp_path)
+
+
+def test_that_a_survey_counts_all_faults_and_all_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [
+        {"q": "One?", "a": "1", "key": "1", "kind": "odd"},
+        {"q": "Two?", "a": "", "key": "2", "kind": "even"},
+        {"q": "", "a": "3", "key": "3", "kind": "odd"},
+        {"q": "ONE?", "a": "1", "key": None, "kind": "odd"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\nno JSON\n")
+    source = DatasetSource(
+        file=str(path),
+        columns={"prompt": "q", "demonstration": "a", "answer": "key", "subject": "kind"},
+    )
+    told: list[tuple[int, int]] = []
+    found = survey(Items(source, tmp_path), lambda done, of: told.append((done, of)))
+    assert (found.rows, found.items, found.faulty) == (5, 3, 2)
+    assert [fault.number for fault in found.faults] == [2, 4]
+    assert "line 3: column q has no text" in found.faults[0].message
+    assert (found.demonstrated, found.keyed) == (2, 2)
+    assert found.repeats == ((3, 0),)
+    assert dict(found.groups) == {"odd": 2, "even": 1}
+    assert {field.name: field.filled for field in found.fields} == {
+        "q": 3,
+        "a": 3,
+        "key": 3,
+        "kind": 4,
+    }
+    assert told == [(0, 5)]
+
+
+def test_that_rows_of_no_known_format_still_show_their_columns(tmp_path: Path) -> None:
+    _lines(tmp_path / "x.jsonl", ROWS)
+    found = survey(Items(DatasetSource(file="x.jsonl"), tmp_path), lambda *_: None)
+    assert found.format == ""
+    assert "fits no known format" in found.trouble[0]
+    assert [field.name for field in found.fields] == ["question", "reply"]
+    assert found.items == 0
+
+
+def _example(number: int, prompt: str) -> Example:
+    return Example(f"{number}-x", (Message("user", prompt),))
+
+
+def test_that_each_leak_names_the_training_item_that_it_comes_from() -> None:
+    words = [f"word{n}" for n in range(200)]
+    training = [_example(n, " ".join(words[n * 40 : n * 40 + 40])) for n in range(5)]
+    evaluation = [
+        _example(0, "Something of its own that nobody asks"),
+        _example(1, training[3].prompt.upper()),
+        _example(2, "Please: " + training[1].prompt),
+    ]
+    found = leaks(training, evaluation)
+    assert [(it.evaluated, it.trained, it.kind) for it in found] == [(1, 3, "same"), (2, 1, "near")]
+    assert found[1].share > 0.9
+
+
+def test_that_repeats_point_to_the_first_that_asks_the_same() -> None:
+    examples = [_example(n, text) for n, text in enumerate(("A?", "B?", "a", "b", "C"))]
+    found = [(it.evaluated, it.trained) for it in repeats(examples)]
+    assert found == [(2, 0), (3, 1)]
