@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.viewmodels import bookkeeping, words
 from app.viewmodels.background import Background
 from app.viewmodels.compare import CompareViewModel
+from app.viewmodels.data import DataViewModel
 from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.look import Look, Snapshot
 from app.viewmodels.machine import MachineMonitor
@@ -81,6 +82,8 @@ class Application(QObject):
         self.new_run = NewRunViewModel(self.start, self._offload, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
+        self.data = DataViewModel(home, settings, self._reader.submit, self.new_run, self)
+        self.data.message.connect(self.message)
         self._look = Look(home)
         self.machine = MachineMonitor(home.path, self)
         self._reading = self._read_again = False
@@ -245,6 +248,7 @@ class Application(QObject):
         self._workers.close()
         self.machine.close()
         self.estimates.close()
+        self.data.close()
         for background in (self._reader, self._writer):
             background.close()
 

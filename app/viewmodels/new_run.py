@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,6 +108,16 @@ class NewRunViewModel(QObject):
         """False while the text is no YAML: the form then shows the last good state and takes nothing."""
         return self._document.editable
 
+    @property
+    def folder(self) -> Path:
+        """To which relative paths of the recipe belong."""
+        return self._folder
+
+    def raw(self, path: str) -> Any:
+        """The plain value at a dotted path of the recipe ("datasets"), None where there is none."""
+        found = self._document.get(path)
+        return None if found is ABSENT else found
+
     def presets(self) -> tuple[Preset, ...]:
         """Recipes that ship with the application."""
         return presets.shipped()
@@ -206,6 +216,14 @@ class NewRunViewModel(QObject):
     def add_dataset(self, name: str = "") -> None:
         """Add a dataset whose file is still to be chosen."""
         self._add("datasets", name or "data", {"file": ""})
+
+    def put_dataset(self, name: str, source: Mapping[str, Any], replace: bool = False) -> str:
+        """Add a dataset that is known, or put it in the place of the one of that name; its name there."""
+        if replace and self.editable:
+            self._document.set(f"datasets.{name}", dict(source))
+            self._changed(fields=True)
+            return name
+        return self._add("datasets", name, dict(source))
 
     def remove_dataset(self, name: str) -> None:
         """Take a dataset out."""

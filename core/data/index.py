@@ -278,7 +278,7 @@ class _Parquet(Rows):
                 f"{path.name} cannot be read as Parquet: {error}", "Copy or write the file again."
             ) from error
         groups = range(self._file.num_row_groups)
-        sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
+        sizes: list[int] = [self._file.metadata.row_group(group).num_rows for group in groups]
         self._starts = [0, *accumulate(sizes)]
         self._group, self._table = -1, None
 

@@ -1,0 +1,307 @@
+"""Datasets in the window: the library, the one that is looked at, its columns, and the way into New run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.settings import Settings
+from app.viewmodels.data_desk import DataDesk
+from app.viewmodels.data_entries import (
+    DEMO,
+    IMPORTED,
+    RECIPE,
+    Entry,
+    Known,
+    Source,
+    cleaned,
+    key_of,
+    recipe_name,
+)
+from app.viewmodels.data_items import ItemsViewModel
+from app.viewmodels.data_leaks import LeaksViewModel
+from app.viewmodels.data_lengths import LengthsViewModel, Limit, limits_of
+from app.viewmodels.data_library import DataLibrary, Submit
+from app.viewmodels.data_mapping import OWN, RoleView, guessed, mapped, roles, with_format
+from app.viewmodels.new_run import NewRunViewModel
+from app.viewmodels.recipe_words import short_model
+from core.store.home import Home
+
+READABLE = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+BUNDLED = "rekindle-1m"
+CHARACTERS, BASE_MODEL, BUNDLED_MODEL = "characters", "base", "bundled"
+REMAP_MS = 300
+"""The data are looked at once choosing columns has paused."""
+
+
+class DataViewModel(QObject):
+    """Everything that the page of datasets does.
+
+    Args:
+        home: where everything lies.
+        settings: remembers imports.
+        submit: runs a job on the store, off the window's thread.
+        new_run: the recipe being edited.
+    """
+
+    changed = Signal()
+    message = Signal(str, str, str)  # level, text, hint
+    used = Signal(str)  # the name that the recipe calls it
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        submit: Submit,
+        new_run: NewRunViewModel,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._new_run = new_run
+        self._reading = DataDesk("reading", home, self)
+        self._comparing = DataDesk("reading", home, self)
+        self._tokens = DataDesk("tokens", home, self)
+        self.library = DataLibrary(
+            submit, lambda: (self._datasets(), new_run.folder), settings, self
+        )
+        self.items = ItemsViewModel(self._reading, self._tokens, self)
+        self.lengths = LengthsViewModel(self._tokens, self)
+        self.leaks = LeaksViewModel(self._comparing, self)
+        self._key = ""
+        self._draft: dict[str, Any] = {}
+        self._watched = False
+        self._awaited = ""  # key of a dataset that the library is about to have
+        self._remap = QTimer(self, singleShot=True, interval=REMAP_MS)
+        self._remap.timeout.connect(self._look)
+        self.items.surveyed.connect(self._known)
+        self.items.changed.connect(self._guess)
+        self.items.changed.connect(self.changed)
+        self.library.changed.connect(self._listed)
+        new_run.changed.connect(self._recipe_changed)
+
+    def watch(self, on: bool) -> None:
+        """Whether somebody looks: nothing is read before."""
+        self._watched = on
+        if on:
+            self.library.refresh()
+
+    def refresh(self) -> None:
+        """Runs or the recipe changed."""
+        if self._watched:
+            self.library.refresh()
+
+    def close(self) -> None:
+        """The window closes: the processes end."""
+        self._remap.stop()
+        for desk in (self._reading, self._comparing, self._tokens):
+            desk.close()
+
+    # which one
+
+    @property
+    def key(self) -> str:
+        """Of the dataset that is looked at, "" for none."""
+        return self._key
+
+    @property
+    def entry(self) -> Entry | None:
+        """The dataset that is looked at."""
+        return self.library.entry(self._key) if self._key else None
+
+    @property
+    def source(self) -> Source:
+        """It with the columns as they are chosen now."""
+        return self._draft
+
+    @property
+    def is_changed(self) -> bool:
+        """Other columns were chosen than it is known with."""
+        return bool(self._key) and key_of(self._draft) != self._key
+
+    def select(self, key: str) -> None:
+        """Look at another dataset."""
+        entry = self.library.entry(key)
+        if key == self._key or entry is None:
+            return
+        self._key, self._draft = key, dict(entry.source)
+        self._look()
+
+    def import_file(self, path: str) -> None:
+        """Add a file or folder to the library and look at it; it stays where it is."""
+        file = Path(path)
+        if not file.is_dir() and file.suffix.lower() not in READABLE:
+            known = ", ".join(READABLE)
+            self.message.emit(
+                "error", f"{file.name} is of no kind that can be read.", f"Known are {known}."
+            )
+            return
+        source = cleaned({"file": str(file)}, Path.cwd())
+        self._awaited = key_of(source)
+        self.library.remember(source)
+
+    def forget(self) -> None:
+        """Take the import that is looked at off the list."""
+        key, self._key, self._draft = self._key, "", {}
+        self.items.show(None)
+        self.lengths.reset()
+        self.library.forget(key)
+
+    # columns
+
+    @property
+    def format(self) -> str:
+        """The format that was chosen; "auto" when none was."""
+        columns = bool(self._draft.get("columns"))
+        return str(self._draft.get("format") or (OWN if columns else "auto"))
+
+    def roles(self) -> tuple[RoleView, ...]:
+        """The form of the columns; empty before the rows were looked at."""
+        survey = self.items.survey
+        return () if survey is None else roles(self._draft, survey.fields, survey.rows)
+
+    def set_format(self, format: str) -> None:
+        """Read the rows as another format."""
+        survey = self.items.survey
+        columns = guessed(survey.columns) if survey is not None else {}
+        self._change(with_format(self._draft, format, columns))
+
+    def set_column(self, role: str, column: str) -> None:
+        """Another column for a role, "" for none."""
+        self._change(mapped(self._draft, role, column))
+
+    # lengths
+
+    def models(self) -> tuple[tuple[str, str], ...]:
+        """Whose tokens can be counted: key and words."""
+        base = self._base()
+        own = [(BASE_MODEL, f"tokens of {short_model(_label(base))}")] if base else []
+        bundled = [(BUNDLED_MODEL, f"tokens of {BUNDLED}")] if _label(base) != BUNDLED else []
+        return (*own, *bundled, (CHARACTERS, "characters"))
+
+    def model(self, key: str) -> Mapping[str, Any] | None:
+        """The source of one of `models`."""
+        if key == BASE_MODEL:
+            return self._base() or None
+        return {"name": BUNDLED} if key == BUNDLED_MODEL else None
+
+    def measure(self, model: str) -> None:
+        """Measure the lengths of the dataset that is looked at."""
+        if self._key:
+            label = dict(self.models()).get(model, model)
+            self.lengths.measure(
+                self._draft, self.model(model), label, self.items.template, self.limits()
+            )
+
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits that the recipe's stages have."""
+        entry = self.entry
+        return limits_of(self._new_run.raw("stages"), entry.name if entry is not None else "")
+
+    # leaks
+
+    def recipe_pairs(self) -> tuple[tuple[Entry, Entry], ...]:
+        """Every dataset that the recipe trains on with every one that it evaluates on."""
+        by_name = {it.name: it for it in self.library.model.entries() if RECIPE in it.origins}
+        trained, evaluated = _named(self._new_run.raw("stages")), _named(self._new_run.raw("tasks"))
+        return tuple(
+            (by_name[one], by_name[other])
+            for one in trained
+            for other in evaluated
+            if one in by_name and other in by_name and one != other
+        )
+
+    # the way into New run
+
+    def use(self) -> str:
+        """Put the dataset with its columns into the recipe being edited; returns its name there, "" if refused."""
+        entry = self.entry
+        if entry is None:
+            return ""
+        if not self._new_run.editable:
+            self.message.emit(
+                "error", "The recipe in New run is no YAML at the moment.", "Mend it there first."
+            )
+            return ""
+        replaced = entry.name if RECIPE in entry.origins else ""
+        name = self._new_run.put_dataset(
+            replaced or recipe_name(entry), self._draft, bool(replaced)
+        )
+        self._new_run.select("datasets")
+        if IMPORTED not in entry.origins and DEMO not in entry.origins:
+            self._awaited = key_of(self._draft)
+        self.used.emit(name)
+        self.message.emit("info", f"The recipe in New run has this dataset as {name}.", "")
+        return name
+
+    # inside
+
+    def _datasets(self) -> Mapping[str, Any]:
+        found = self._new_run.raw("datasets")
+        return found if isinstance(found, Mapping) else {}
+
+    def _base(self) -> Mapping[str, Any]:
+        found = self._new_run.raw("base")
+        return found if isinstance(found, Mapping) and _label(found) else {}
+
+    def _recipe_changed(self) -> None:
+        self.refresh()
+
+    def _change(self, source: dict[str, Any]) -> None:
+        if source == self._draft:
+            return
+        self._draft = source
+        entry = self.entry
+        if entry is not None and IMPORTED in entry.origins and len(entry.origins) == 1:
+            old, self._key = self._key, key_of(source)
+            self._awaited = ""
+            self.library.remember(source, instead=old)
+        self._remap.start()
+        self.changed.emit()
+
+    def _look(self) -> None:
+        number = self.items.item.number if self.items.item is not None else 0
+        same = self.items.source is not None and _place(self.items.source) == _place(self._draft)
+        self.items.show(self._draft, number=number if same else 0)
+        self.lengths.reset()
+        self.changed.emit()
+
+    def _guess(self) -> None:
+        """Rows that fit no format, and no columns chosen yet: propose some."""
+        survey = self.items.survey
+        if survey is None or survey.format or self._draft.get("columns") or "format" in self._draft:
+            return
+        columns = guessed(survey.columns)
+        if "prompt" in columns and self.items.source == self._draft:
+            self._change(with_format(self._draft, OWN, columns))
+
+    def _known(self, source: Source, known: Known) -> None:
+        self.library.know(key_of(source), known)
+
+    def _listed(self) -> None:
+        if self._awaited and self.library.entry(self._awaited) is not None:
+            key, self._awaited = self._awaited, ""
+            self.select(key)
+        self.changed.emit()
+
+
+def _named(parts: Any) -> list[str]:
+    """The datasets that stages (a list) or tasks (a mapping) name, each once."""
+    given = parts.values() if isinstance(parts, Mapping) else parts
+    found: dict[str, None] = {}
+    for part in given if given else ():
+        named = part.get("dataset") if isinstance(part, Mapping) else None
+        for name in named if isinstance(named, list) else [named]:
+            if name:
+                found[str(name)] = None
+    return list(found)
+
+
+def _label(model: Mapping[str, Any]) -> str:
+    return next((str(model[it]) for it in ("name", "folder", "hub", "gguf") if model.get(it)), "")
+
+
+def _place(source: Source) -> object:
+    return {name: it for name, it in source.items() if name not in ("columns", "format")}

@@ -1,0 +1,278 @@
+"""How long the items of a dataset are, and how many are beyond the limits of a recipe's stages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.viewmodels import data_words, forms
+from app.viewmodels.data_desk import DataDesk
+from app.viewmodels.data_entries import Source
+from app.viewmodels.types import Floats
+from core.errors import UserError
+from core.recipe.stage_specs import STAGE_SPECS
+
+PARTS: Mapping[str, tuple[str, str]] = {
+    "prompt": ("prompt", "base"),
+    "demonstration": ("demonstration", "expert"),
+    "teacher": ("teacher's prompt", "degraded"),
+    "total": ("prompt and demonstration", "recovered"),
+}
+"""Title and hue of what is measured."""
+BINS = 40
+PERCENTILE = 95
+TEACHING = ("sdft", "bootstrap")
+
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """The outline of one: `x` ascending, with every edge twice; `y` the number of items."""
+
+    part: str
+    title: str
+    hue: str
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True)
+class LimitView:
+    """A limit on the lengths: where it stands, how many items are beyond it, and what becomes of them."""
+
+    value: int
+    title: str
+    part: str
+    beyond: int
+    of: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of a recipe: of "prompt", "demonstration", "teacher" or "total", and what it does to longer ones."""
+
+    value: int
+    title: str
+    part: str
+    what: str
+
+
+class LengthsViewModel(QObject):
+    """Measures one source at a time.
+
+    Args:
+        desk: the process that has tokenizers.
+    """
+
+    changed = Signal()
+    progress = Signal(str)
+
+    def __init__(self, desk: DataDesk, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self._turn = 0
+        self._lengths: dict[str, Integers] = {}
+        self._numbers: Integers = np.empty(0, np.int32)
+        self._limits: tuple[Limit, ...] = ()
+        self.measuring = False
+        self.unit = ""
+        self.model = ""
+        self.context: int | None = None
+        self.error: tuple[str, str] = ("", "")
+        desk.progress.connect(self._heard)
+
+    @property
+    def known(self) -> bool:
+        """There is something to show."""
+        return bool(self._lengths)
+
+    @property
+    def items(self) -> int:
+        """How many were measured."""
+        return int(self._numbers.size)
+
+    def reset(self) -> None:
+        """Another source, not measured yet."""
+        if self.measuring:
+            self.cancel()
+        self._turn += 1
+        self._lengths, self._numbers = {}, np.empty(0, np.int32)
+        self.error, self.unit, self.context = ("", ""), "", None
+        self.changed.emit()
+
+    def measure(
+        self,
+        source: Source,
+        model: Mapping[str, Any] | None,
+        label: str,
+        template: str,
+        limits: Sequence[Limit],
+    ) -> None:
+        """Measure all items, in tokens of `model` where its tokenizer is at hand."""
+        self.reset()
+        self.measuring, self.model, self._limits = True, label, tuple(limits)
+        turn = self._turn
+        what = {"source": source, "model": model, "template": template}
+        self._desk.ask(
+            "lengths",
+            what,
+            lambda record: self._take(turn, record),
+            lambda error: self._fail(turn, error),
+        )
+        self.progress.emit("opening the tokenizer…" if model else "reading…")
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Stop measuring."""
+        self._turn += 1
+        self.measuring = False
+        self._desk.cancel()
+        self.progress.emit("")
+        self.changed.emit()
+
+    def histograms(self) -> tuple[Histogram, ...]:
+        """One for each part that any item has; all have the same bins."""
+        if not self._lengths:
+            return ()
+        longest = max(int(values.max(initial=0)) for values in self._lengths.values())
+        width = max(1, -(-(longest + 1) // BINS))
+        edges = np.arange(0, width * (longest // width + 2), width)
+        found = []
+        for part, values in self._lengths.items():
+            counts, _ = np.histogram(values[values > 0], edges)
+            if counts.any():
+                title, hue = PARTS[part]
+                x = np.repeat(edges, 2)[1:-1].astype(np.float64)
+                found.append(
+                    Histogram(part, title, hue, x, np.repeat(counts, 2).astype(np.float64))
+                )
+        return tuple(found)
+
+    def limits(self) -> tuple[LimitView, ...]:
+        """The limits of the recipe's stages and of the model; they are in tokens, so none without a tokenizer."""
+        if self.unit != "tokens":
+            return ()
+        limits = list(self._limits)
+        if self.context is not None:
+            limits.append(
+                Limit(self.context, "the model's context", "total", "fit no context: left out")
+            )
+        return tuple(
+            LimitView(
+                it.value,
+                it.title,
+                it.part,
+                int((self._lengths[it.part] > it.value).sum()),
+                self.items,
+                it.what,
+            )
+            for it in limits
+        )
+
+    def longest(self, part: str) -> int | None:
+        """The number of the item that is longest in a part."""
+        values = self._lengths.get(part)
+        if values is None or not values.size:
+            return None
+        return int(self._numbers[int(values.argmax())])
+
+    def table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Exact figures: headings and one row a part."""
+        heads = (f"{self.unit} of", "items", "shortest", "median", "mean", "95 %", "longest")
+        rows = []
+        for part, values in self._lengths.items():
+            some = values[values > 0]
+            if some.size:
+                rows.append(
+                    (
+                        PARTS[part][0],
+                        f"{some.size:,}",
+                        f"{some.min():,}",
+                        f"{np.median(some):,.0f}",
+                        f"{some.mean():,.1f}",
+                        f"{np.percentile(some, PERCENTILE):,.0f}",
+                        f"{some.max():,}",
+                    )
+                )
+        return heads, tuple(rows)
+
+    def text(self) -> str:
+        """Figures and limits as TSV."""
+        heads, rows = self.table()
+        lines = ["\t".join(it) for it in (heads, *rows)]
+        lines += ["", "\t".join(("limit", "of", "tokens", "beyond", "items"))]
+        lines += [
+            f"{it.title}\t{PARTS[it.part][0]}\t{it.value}\t{it.beyond}\t{it.of}"
+            for it in self.limits()
+        ]
+        return "\n".join(lines)
+
+    def _take(self, turn: int, record: Mapping[str, Any]) -> None:
+        if turn != self._turn:
+            return
+        self.measuring = False
+        self.unit, self.context = record["unit"], record["context"]
+        self._numbers = _unpacked(record["numbers"])
+        parts = {part: _unpacked(record[part]) for part in ("prompt", "demonstration", "teacher")}
+        parts["total"] = parts["prompt"] + parts["demonstration"]
+        self._lengths = parts
+        self.progress.emit("")
+        self.changed.emit()
+
+    def _fail(self, turn: int, error: UserError) -> None:
+        if turn == self._turn:
+            self.measuring = False
+            self.error = (error.message, error.hint)
+            self.progress.emit("")
+            self.changed.emit()
+
+    def _heard(self, done: int, of: int) -> None:
+        if self.measuring:
+            self.progress.emit(data_words.progress(done, of))
+
+
+def limits_of(stages: Any, dataset: str) -> tuple[Limit, ...]:
+    """The limits of the stages of a raw recipe that train on a dataset, or of all where none names it."""
+    given = [it for it in stages if isinstance(it, Mapping)] if isinstance(stages, list) else []
+    training = [it for it in given if "max_prompt_length" in _fields(it)]
+    naming = [it for it in training if dataset and dataset in _names(it)]
+    found: dict[tuple[int, str], Limit] = {}
+    for stage in naming or training:
+        name = str(stage.get("id") or stage.get("kind"))
+        teaching = stage.get("kind") in TEACHING or bool(stage.get("teacher"))
+        part = "teacher" if teaching else "prompt"
+        limits = [Limit(_value(stage, "max_prompt_length"), f"{name}: prompt", part, "left out")]
+        if not teaching:
+            most = _value(stage, "max_completion_length")
+            limits.append(Limit(most, f"{name}: answer", "demonstration", "left out"))
+        for it in limits:
+            found.setdefault((it.value, it.title), it)
+    return tuple(it for it in found.values() if it.value > 0)
+
+
+def _fields(stage: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = STAGE_SPECS.get(str(stage.get("kind")))
+    return spec.model_fields if spec is not None else {}
+
+
+def _names(stage: Mapping[str, Any]) -> Sequence[str]:
+    named = stage.get("dataset")
+    return [str(it) for it in named] if isinstance(named, list) else [str(named or "")]
+
+
+def _value(stage: Mapping[str, Any], name: str) -> int:
+    given = stage.get(name)
+    value = forms.default_of(_fields(stage)[name]) if given is None else given
+    return value if isinstance(value, int) else 0
+
+
+def _unpacked(text: str) -> Integers:
+    return np.frombuffer(base64.b64decode(text), "<i4").astype(np.int32)
