@@ -198,14 +198,14 @@ class DataViewModel(QObject):
     def limits(self) -> tuple[Limit, ...]:
         """The limits that the recipe's stages have."""
         entry = self.entry
-        return limits_of(self._new_run.raw("stages"), entry.name if entry is not None else "")
+        return limits_of(self._new_run.at("stages"), entry.name if entry is not None else "")
 
     # leaks
 
     def recipe_pairs(self) -> tuple[tuple[Entry, Entry], ...]:
         """Every dataset that the recipe trains on with every one that it evaluates on."""
         by_name = {it.name: it for it in self.library.model.entries() if RECIPE in it.origins}
-        trained, evaluated = _named(self._new_run.raw("stages")), _named(self._new_run.raw("tasks"))
+        trained, evaluated = _named(self._new_run.at("stages")), _named(self._new_run.at("tasks"))
         return tuple(
             (by_name[one], by_name[other])
             for one in trained
@@ -239,11 +239,11 @@ class DataViewModel(QObject):
     # inside
 
     def _datasets(self) -> Mapping[str, Any]:
-        found = self._new_run.raw("datasets")
+        found = self._new_run.at("datasets")
         return found if isinstance(found, Mapping) else {}
 
     def _base(self) -> Mapping[str, Any]:
-        found = self._new_run.raw("base")
+        found = self._new_run.at("base")
         return found if isinstance(found, Mapping) and _label(found) else {}
 
     def _recipe_changed(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 from app.viewmodels import estimate_words
-from app.viewmodels.types import NeedLine
+from app.viewmodels.recipe_types import NeedLine
 from core.engine import estimate_process, spawn
 from core.engine.estimate import Estimate
 from core.errors import UserError

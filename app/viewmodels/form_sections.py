@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from app.viewmodels.types import FieldView
+from app.viewmodels.recipe_types import FieldView
 
 OTHER = "More"
 _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.viewmodels import words
-from app.viewmodels.types import Choice, FieldKind, FieldView, Value
+from app.viewmodels.recipe_types import Choice, FieldKind, FieldView, Value
 
 _STAGES = frozenset({"from", "teacher", "reference"})
 _DATASETS = frozenset({"dataset", "fewshot_dataset", "probe", "replay"})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.viewmodels.types import Preset
+from app.viewmodels.recipe_types import Preset
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "recipes"
 QUICKSTART = FOLDER / "quickstart.yaml"

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.viewmodels import forms, relevance, words
+from app.viewmodels import fixes, forms, relevance, words
 from app.viewmodels.document import ABSENT, RecipeDocument
 from app.viewmodels.form_sections import sectioned
+from app.viewmodels.recipe_types import Choice, FieldView, Value
 from app.viewmodels.recipe_words import short_model
-from app.viewmodels.types import Choice, FieldView, Value
 from core.demo.datasets import CONFIGS, TASKS
 from core.demo.draw import SPLITS
 from core.lm.named import named_models
@@ -88,7 +88,7 @@ class RecipeForm:
 
     def fields(self, card: str, problems: Sequence[Problem]) -> tuple[FieldView, ...]:
         """The form of a card, each problem beside its field."""
-        return tuple(_with_problem(it, problems) for it in self._fields(card))
+        return tuple(_finished(it, problems) for it in self._fields(card))
 
     def _fields(self, card: str) -> list[FieldView]:
         if card == BASE:
@@ -297,6 +297,15 @@ def _offer_named(view: FieldView) -> FieldView:
     choices = tuple(Choice(name, model.title) for name, model in named_models().items())
     note = " ".join(model.note for name, model in named_models().items() if name == view.value)
     return replace(view, kind="choice", label="Model", choices=choices, help=note or view.help)
+
+
+def _finished(view: FieldView, problems: Sequence[Problem]) -> FieldView:
+    """The field with its facts, its problem and the way out."""
+    known = _with_problem(view, problems)
+    way_out = fixes.fix_of(known)
+    return replace(
+        known, facts=fixes.facts(known), fix=way_out.words if way_out is not None else ""
+    )
 
 
 def _with_problem(view: FieldView, problems: Sequence[Problem]) -> FieldView:

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox
 from pytestqt.qtbot import QtBot
 
-from app.viewmodels.types import Choice, FieldView
+from app.viewmodels.recipe_types import Choice, FieldView
 from app.widgets.controls import Button
 from app.widgets.editors import (
     BoolEditor,

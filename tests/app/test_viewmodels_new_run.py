@@ -7,7 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.new_run import NewRunViewModel
-from app.viewmodels.types import FieldView
+from app.viewmodels.recipe_types import FieldView
 from core.recipe.files import parse_text
 from core.recipe.spec import Recipe
 from core.recipe.stage_specs import STAGE_SPECS

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.viewmodels import relevance
 from app.viewmodels.form_sections import OTHER
 from app.viewmodels.new_run import NewRunViewModel
-from app.viewmodels.types import FieldView
+from app.viewmodels.recipe_types import FieldView
 from core.recipe.files import parse_text
 from core.recipe.sources import Task
 from core.recipe.stage_specs import STAGE_SPECS
