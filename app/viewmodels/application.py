@@ -16,6 +16,7 @@ from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping, words
 from app.viewmodels.background import Background
+from app.viewmodels.check import CheckViewModel
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.data import DataViewModel
 from app.viewmodels.estimates import EstimatesViewModel
@@ -24,9 +25,11 @@ from app.viewmodels.machine import MachineMonitor
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.provenance import run_part
+from app.viewmodels.queueing import Queueing
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.runs import RunListing, RunsModel
 from app.viewmodels.storage import Storage, measure
+from app.viewmodels.sweep import SweepViewModel
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
 from core.engine import liveness, spawn
@@ -94,6 +97,13 @@ class Application(QObject):
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
         self._workers.changed.connect(self.activeChanged)
+        self.queueing = Queueing(self._write, self._workers.enqueue, self._start_waiting)
+        self.sweep = SweepViewModel(
+            self.new_run, self.queueing.many, self._offload, lambda: self.estimates.seconds, self
+        )
+        self.check = CheckViewModel(
+            self.new_run, self.queueing.many, self.open_run, self.stop, self
+        )
         self._begun = self._closed = False
         self._reconcile = QTimer(self, interval=1000 * RECONCILE_SECONDS)
         self._reconcile.timeout.connect(self._look_after)
@@ -119,18 +129,12 @@ class Application(QObject):
 
     def start(self, recipe: Recipe) -> None:
         """Queue a run and start it when its device is free; answers with `runAdded` or `message`."""
+        self.queueing.many((recipe,), (), self._queued)
 
-        def queue(store: Store) -> str:
-            text = recipe.model_dump_json(by_alias=True)
-            return store.queue_run(text, name=recipe.name, seed=recipe.seed, base=recipe.base.label)
-
-        self._write(queue, lambda uid: self._queued(str(uid), recipe.device))
-
-    def _queued(self, uid: str, device: str) -> None:
+    def _queued(self, uids: tuple[str, ...]) -> None:
         self.new_run.start_answered()
-        self._workers.enqueue(uid, device)
-        self.runAdded.emit(uid)
-        self._start_waiting()
+        for uid in uids:
+            self.runAdded.emit(uid)
 
     def resume(self, uid: str) -> None:
         """Start the worker of a run that is not running; what is finished is not done again."""

@@ -126,6 +126,11 @@ class EstimatesViewModel(QObject):
         return estimate_words.machine(self._estimate.machine) if self._estimate is not None else ""
 
     @property
+    def seconds(self) -> float | None:
+        """How long the whole run takes; None while nothing is known."""
+        return self._estimate.seconds if self._estimate is not None else None
+
+    @property
     def total(self) -> str:
         """ "The whole run: 1.2 GiB at most, about 4 m"; "" while nothing is known."""
         if self._estimate is None or self._estimate.memory is None:

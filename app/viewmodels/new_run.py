@@ -85,6 +85,30 @@ class NewRunViewModel(RecipeEditing):
         """The form of the selected card, each problem beside its field."""
         return self._form.fields(self._selected, self._all_problems())
 
+    def fields_of(self, card: str) -> tuple[FieldView, ...]:
+        """The form of any card."""
+        return self._form.fields(card, ())
+
+    def field(self, path: str) -> FieldView | None:
+        """One field by its path, with its problem."""
+        return self._view(path)
+
+    def named_path(self, path: str) -> str:
+        """A field's path with the stage's id instead of its place, as the command line has it."""
+        parts = path.split(".")
+        stage = self._form.stage(parts[1]) if parts[0] == STAGES and len(parts) > 1 else None
+        if stage is not None and stage.get("id"):
+            parts[1] = str(stage["id"])
+        return ".".join(parts)
+
+    def form_path(self, path: str) -> str:
+        """The other way round."""
+        parts = path.split(".")
+        place = self._edits.index(parts[1]) if parts[0] == STAGES and len(parts) > 1 else None
+        if place is not None:
+            parts[1] = str(place)
+        return ".".join(parts)
+
     def set(self, path: str, value: Value) -> None:
         """Set a field; None takes it back to its default."""
         if not self.editable:

@@ -158,7 +158,18 @@ def apply_overrides(raw: Any, overrides: Sequence[str]) -> Any:
         parts = path.strip().split(".")
         if not separator or not all(parts):
             raise UserError(f"{override} is no setting.", "Write path=value, for example seed=7.")
-        _put(result, parts, _value(text), path.strip())
+        _put(result, parts, scalar(text), path.strip())
+    return result
+
+
+def put(raw: Any, path: str, value: Any) -> Any:
+    """A copy of `raw` with one field replaced; `path` as in `apply_overrides`.
+
+    Raises:
+        UserError: the path leads nowhere.
+    """
+    result = copy.deepcopy(raw)
+    _put(result, path.split("."), value, path)
     return result
 
 
@@ -196,7 +207,7 @@ def _index(entries: list[Any], part: str, path: str) -> int:
     )
 
 
-def _value(text: str) -> Any:
+def scalar(text: str) -> Any:
     """A YAML scalar; text that only looks like more than that (`a: b`, `x #y`) is taken as it stands."""
     text = text.strip()
     value, problems = parse_text(text)

@@ -1,0 +1,348 @@
+"""A sweep over fields of the recipe being written: its axes, the runs it comes to, and their start.
+
+Every variant is checked like a recipe of its own, off the window's thread, once typing has paused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.viewmodels import estimate_words, sweep_words
+from app.viewmodels.new_run import NewRunViewModel
+from app.viewmodels.queueing import Queued
+from core.errors import UserError
+from core.recipe.files import resolve_paths
+from core.recipe.spec import Recipe
+from core.recipe.sweep import Axis, Combine, Variant, expand, parse_values, size
+from core.recipe.validate import check, check_files, parse
+
+PAUSE_MS = 200
+MANY = 200
+"""More runs than this are started only after a question."""
+Shape = Literal["list", "linear", "log"]
+SHAPES: tuple[tuple[Shape, str], ...] = (
+    ("list", "list"),
+    ("linear", "even steps"),
+    ("log", "even ratios"),
+)
+FIRST_COUNT = "3"
+NO_RUNS = "Choose a field to sweep over: “Sweep…” in a field's menu, or the button above."
+
+
+@dataclass(frozen=True)
+class AxisView:
+    """One field of the sweep, as it is being typed.
+
+    Attributes:
+        path: with the stage's id in it.
+        label: of the field, with its stage.
+        shape: a list, or a range with even steps or ratios.
+        text: the list.
+        start, stop, count: of the range.
+        problem: what is wrong with it; "" when fine.
+    """
+
+    path: str
+    label: str
+    shape: Shape = "list"
+    text: str = ""
+    start: str = ""
+    stop: str = ""
+    count: str = FIRST_COUNT
+    problem: str = ""
+
+    @property
+    def typed(self) -> str:
+        """The values as the command line has them."""
+        if self.shape == "list":
+            return self.text
+        shape = "log" if self.shape == "log" else "linear"
+        return f"{self.start}..{self.stop}:{shape}:{self.count}"
+
+
+@dataclass(frozen=True)
+class VariantView:
+    """One run of the sweep: its name, its swept values, and its problems in one text."""
+
+    name: str
+    values: tuple[str, ...]
+    problem: str = ""
+
+
+_Made = tuple[tuple[VariantView, Recipe | None], ...]
+
+
+class SweepViewModel(QObject):
+    """The sweep over one editor's recipe.
+
+    Args:
+        editor: whose recipe is swept.
+        queue: queues recipes with tags.
+        offload: where variants are made and checked.
+        seconds: how long one run takes, None while unknown.
+    """
+
+    changed = Signal()
+    started = Signal(int)
+
+    def __init__(
+        self,
+        editor: NewRunViewModel,
+        queue: Callable[[Sequence[Recipe], Sequence[str], Queued], None],
+        offload: Callable[..., None],
+        seconds: Callable[[], float | None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._editor = editor
+        self._queue = queue
+        self._offload = offload
+        self._seconds = seconds
+        self._axes: list[AxisView] = []
+        self._combine: Combine = "product"
+        self._name = ""
+        self._made: _Made = ()
+        self._problem = ""
+        self._number = 0
+        self._starting = False
+        self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._timer.timeout.connect(self._make)
+        editor.changed.connect(self._recipe_changed)
+
+    # axes
+
+    def axes(self) -> tuple[AxisView, ...]:
+        """The swept fields."""
+        return tuple(self._axes)
+
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """Fields that can still be swept, with their labels, those of the shown card first."""
+        taken = {axis.path for axis in self._axes}
+        found = {view.path: view for card in self._cards() for view in self._editor.fields_of(card)}
+        named = ((self._path(path), self._label(path)) for path in found if _can_be_swept(path))
+        return tuple((path, label) for path, label in named if path not in taken)
+
+    def add(self, path: str) -> None:
+        """Sweep over a field, given as the form has it or with its stage's id."""
+        view = self._editor.field(self._editor.form_path(path))
+        named = self._path(path)
+        if view is None or any(axis.path == named for axis in self._axes):
+            return
+        shape, first, last = sweep_words.first_range(view)
+        label = self._label(view.path)
+        if shape == "log":
+            axis = AxisView(named, label, "log", start=first, stop=last)
+        else:
+            axis = AxisView(named, label, text=first)
+        self._axes.append(axis)
+        self._touch()
+
+    def remove(self, path: str) -> None:
+        """Do not sweep over this field."""
+        self._axes = [axis for axis in self._axes if axis.path != path]
+        self._touch()
+
+    def change(self, path: str, **parts: str) -> None:
+        """Change shape, text, start, stop or count of an axis."""
+        self._axes = [
+            replace(axis, **parts) if axis.path == path else axis  # type: ignore[arg-type]
+            for axis in self._axes
+        ]
+        self._touch()
+
+    @property
+    def combine(self) -> Combine:
+        """Whether every value meets every other ("product") or its partner ("zip")."""
+        return self._combine
+
+    def set_combine(self, combine: str) -> None:
+        """Combine or pair."""
+        self._combine = "zip" if combine == "zip" else "product"
+        self._touch()
+
+    @property
+    def name(self) -> str:
+        """The sweep's name: its runs are tagged with it."""
+        return self._name or _slug(self._editor.name)
+
+    def set_name(self, name: str) -> None:
+        """Name the sweep; "" takes the recipe's name."""
+        self._name = _slug(name)
+        self.changed.emit()
+
+    # what it comes to
+
+    @property
+    def busy(self) -> bool:
+        """Variants are being made and checked."""
+        return self._timer.isActive()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The swept fields in a word or two."""
+        return tuple(sweep_words.short_labels([axis.path for axis in self._axes]))
+
+    def variants(self) -> tuple[VariantView, ...]:
+        """The runs, in the order in which they are queued."""
+        return tuple(view for view, _ in self._made)
+
+    @property
+    def faulty(self) -> int:
+        """How many runs have a problem."""
+        return sum(bool(view.problem) for view, _ in self._made)
+
+    @property
+    def problem(self) -> str:
+        """Why there are no runs; "" where there are."""
+        return self._problem
+
+    @property
+    def summary(self) -> str:
+        """ "4 runs, about 5 m each, about 20 m together"; or what is missing."""
+        if not self._axes:
+            return NO_RUNS
+        if self._problem:
+            return self._problem
+        count = len(self._made)
+        parts = ["1 run" if count == 1 else f"{count:,} runs"]
+        if self.faulty:
+            parts.append(f"{self.faulty:,} with a problem")
+        each = self._seconds()
+        if each is not None:
+            one, all_of = estimate_words.about(each), estimate_words.about(each * count)
+            parts.append(f"{one} each as the recipe stands, {all_of} one after another")
+        return ", ".join(parts) + "."
+
+    @property
+    def can_start(self) -> bool:
+        """There are runs, and none has a problem."""
+        return bool(self._made) and not self.faulty and not self._starting and not self.busy
+
+    @property
+    def is_large(self) -> bool:
+        """So many runs that a person should be asked once more."""
+        return len(self._made) > MANY
+
+    def start(self) -> None:
+        """Queue all runs. A second click before the answer does nothing."""
+        if not self.can_start:
+            return
+        self._starting = True
+        recipes = [recipe for _, recipe in self._made if recipe is not None]
+        self._queue(recipes, (sweep_words.TAG + self.name,), self._queued)
+        self.changed.emit()
+
+    def arguments(self) -> list[str]:
+        """The arguments that make the command line do the same."""
+        found = [part for axis in self._axes for part in ("--sweep", f"{axis.path}={axis.typed}")]
+        return [*found, *(["--zip"] if self._combine == "zip" and found else [])]
+
+    # inside
+
+    def _queued(self, uids: tuple[str, ...]) -> None:
+        self._starting = False
+        self.changed.emit()
+        self.started.emit(len(uids))
+
+    def _recipe_changed(self) -> None:
+        if not self._axes:
+            return
+        known = {
+            self._path(view.path) for card in self._cards() for view in self._editor.fields_of(card)
+        }
+        left = [axis for axis in self._axes if axis.path in known]
+        self._axes = left
+        self._touch()
+
+    def _touch(self) -> None:
+        self._starting = False
+        self._timer.start()
+        self.changed.emit()
+
+    def _make(self) -> None:
+        self._number += 1
+        self._made, self._problem = (), ""
+        axes: list[Axis] = []
+        for place, axis in enumerate(self._axes):
+            problem = ""
+            try:
+                axes.append(Axis(axis.path, parse_values(axis.typed)))
+            except UserError as error:
+                problem = str(error)
+            self._axes[place] = replace(axis, problem=problem)
+        if len(axes) < len(self._axes):
+            self._problem = "The values of a field cannot be read."
+        elif axes:
+            try:
+                size(axes, self._combine)
+            except UserError as error:
+                self._problem = str(error)
+            else:
+                self._expand(axes)
+                return
+        self.changed.emit()
+
+    def _expand(self, axes: list[Axis]) -> None:
+        raw, folder, name = self._editor.raw, self._editor.folder, self._editor.name
+        combine, number = self._combine, self._number
+        shown_files: dict[str, list[str]] = {}
+
+        def checked(variant: Variant) -> tuple[VariantView, Recipe | None]:
+            title = sweep_words.variant_name(name, variant.settings)
+            values = tuple(sweep_words.written(value) for _, value in variant.settings)
+            recipe, problems = parse({**variant.raw, "name": title})
+            said = [str(it) for it in problems]
+            if recipe is not None:
+                recipe = resolve_paths(recipe, folder)
+                sources = "\n".join(it.model_dump_json() for it in recipe.datasets.values())
+                key = f"{recipe.base.model_dump_json()}\n{sources}"
+                if key not in shown_files:
+                    shown_files[key] = [str(it) for it in check_files(recipe, folder)]
+                said = [*(str(it) for it in check(recipe)), *shown_files[key]]
+            return VariantView(title, values, " ".join(said)), recipe
+
+        def job() -> _Made | str:
+            try:
+                return tuple(checked(variant) for variant in expand(raw, axes, combine))
+            except UserError as error:
+                return str(error)
+
+        self._offload(job, lambda made: self._take(number, made))
+
+    def _take(self, number: int, made: _Made | str) -> None:
+        if number != self._number:
+            return
+        self._made, self._problem = (), ""
+        if isinstance(made, str):
+            self._problem = made
+        else:
+            self._made = made
+        self.changed.emit()
+
+    def _cards(self) -> list[str]:
+        shown = self._editor.selected
+        stages = [str(place) for place in range(len(self._editor.cards()) - 1)]
+        return list(dict.fromkeys([shown, *stages, "base", "datasets", "measure"]))
+
+    def _path(self, path: str) -> str:
+        return self._editor.named_path(path)
+
+    def _label(self, path: str) -> str:
+        view = self._editor.field(path)
+        label = view.label if view is not None else path
+        parts = self._path(path).split(".")
+        return f"{parts[1]}: {label}" if len(parts) == 3 and parts[0] != "measure" else label
+
+
+def _can_be_swept(path: str) -> bool:
+    """A stage's name and reading place make up the recipe; they are no settings."""
+    return path.rsplit(".", 1)[-1] not in ("id", "from", "source", "name", "notes", "on")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name.strip().lower()).strip("-") or "sweep"
