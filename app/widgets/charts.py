@@ -7,19 +7,26 @@ Every curve is decimated to the plot's pixels before it is drawn, with width-1 c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer
-from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import (
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QFrame, QVBoxLayout
 
+from app.widgets.chart_hands import AXIS_WIDTH, HandledPanel, Range
+from app.widgets.chart_marks import References
 from app.widgets.controls import colour_of
+from app.widgets.crosshair import Crosshair
 from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine
-from app.widgets.decimate import Floats, limits, thinned
+from app.widgets.decimate import Floats, limits, thinned, window_of
 from app.widgets.legend import Legend
-from app.widgets.plot_words import PlotPanel, PlotWords, with_source
+from app.widgets.place_axis import COUNT, PlaceAxis, place
+from app.widgets.plot_words import PlotWords
 from app.widgets.theme import Theme
 from app.widgets.trace import log10
 
@@ -30,21 +37,16 @@ DIGESTED = 1_000_000
 """Points that one drawing takes in at most, some 3 ms; longer curves appear over several."""
 AXIS_PX = 10
 TOP_PX = 16
-AXIS_WIDTH = 38
 MARGIN = 0.06
 PX_PER_NAME = 44
+CLIPPED = (1.0, 99.0)
+"""Percentiles between which the y axis spans when outliers are clipped."""
+CLIP_LEAST = 20
+"""Fewer points than these have no outliers."""
+CLIP_SAMPLE = 20_000
 
 
-class _WholeAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis that counts: steps and layers have no halves."""
-
-    def tickSpacing(self, minimum: float, maximum: float, size: float) -> list[tuple[float, float]]:
-        """Distances of the ticks by level, none under 1."""
-        found = super().tickSpacing(minimum, maximum, size)
-        return [level for level in found if level[0] >= 1] or [(1.0, 0.0)]
-
-
-class LineChart(PlotPanel):
+class LineChart(HandledPanel):
     """A chart that is fed whole curves and redraws at most every 100 ms while it is visible."""
 
     def __init__(self, theme: Theme, name: str, *, x_label: str = "step", empty: str = "") -> None:
@@ -54,23 +56,25 @@ class LineChart(PlotPanel):
         self._x_label = x_label
         self._curves: dict[str, CurveItems] = {}
         self._lines: list[Line] = []
-        self._levels: list[LevelLine] = []
-        self._level_items: dict[str, pg.InfiniteLine] = {}
-        self._marks: list[MarkLine] = []
-        self._mark_items: list[pg.InfiniteLine] = []
         self._hidden: set[str] = set()
         self._weight = 0.0
         self._log = False
-        self._fixed: tuple[float, float] | None = None
+        self._clip = False
+        self._ring = False
+        self.extent: Callable[[], Range | None] = self.x_limits
+        self._fixed: Range | None = None
         self._names: tuple[str, ...] = ()
         self._follow = True
         self._dirty = True
         self._ranging = False
         self.draws = 0
 
-        self.plot = pg.PlotWidget(background=None, axisItems={"bottom": _WholeAxis("bottom")})
+        self.plot = pg.PlotWidget(background=None, axisItems={"bottom": PlaceAxis("bottom")})
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(name)
         self.plot.setMinimumSize(120, 80)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         item = self.plot.getPlotItem()
@@ -89,10 +93,8 @@ class LineChart(PlotPanel):
         item.getAxis("left").setWidth(AXIS_WIDTH)
         item.getAxis("bottom").setHeight(18)
         self._item = item
-        self._cross = pg.InfiniteLine(angle=90, movable=False)
-        self._cross.setZValue(20)
-        self._cross.hide()
-        item.addItem(self._cross, ignoreBounds=True)
+        self.cross = Crosshair(item)
+        self.references = References(theme, item)
         self.plot.scene().sigMouseMoved.connect(self._hover)
         self.plot.viewport().installEventFilter(self)
 
@@ -120,12 +122,12 @@ class LineChart(PlotPanel):
 
     def set_levels(self, levels: Iterable[LevelLine]) -> None:
         """Show these reference levels."""
-        self._levels = list(levels)
+        self.references.levels = list(levels)
         self._touch()
 
     def set_marks(self, marks: Iterable[MarkLine]) -> None:
         """Show these vertical marks."""
-        self._marks = list(marks)
+        self.references.marks = list(marks)
         self._touch()
 
     def set_smoothing(self, weight: float) -> None:
@@ -173,10 +175,43 @@ class LineChart(PlotPanel):
         self._follow = True
         self._touch()
 
+    def set_axis(self, label: str, kind: str = COUNT) -> None:
+        """What stands on the x axis, and how its places are written: "count", "time" or "number"."""
+        axis = self._item.getAxis("bottom")
+        if (label, kind) != (self._x_label, axis.kind):
+            self._x_label, axis.kind = label, kind
+            axis.picture = None
+            self.reset_view()
+
+    def set_clip(self, on: bool) -> None:
+        """Leave outliers out of the y axis: it spans from the 1st to the 99th percentile."""
+        self._clip = on
+        self._touch()
+
+    @property
+    def title(self) -> str:
+        """What the chart is called."""
+        return self._name
+
+    def set_title(self, name: str) -> None:
+        """Call it something else."""
+        self._name = name
+        self.setAccessibleName(name)
+        self.plot.setAccessibleName(name)
+
+    def x_limits(self) -> Range | None:
+        """The range of x that the curves (and the planned end) take up; None without a curve."""
+        xs = limits(*(line.x[[0, -1]] for line in self._shown()))
+        return None if xs is None else (xs[0], max(xs[1], self._span))
+
+    def lines(self) -> tuple[Line, ...]:
+        """The curves that are shown."""
+        return tuple(self._shown())
+
     def redraw(self) -> None:
         """Draw all there is now, whatever the timer says."""
         self._draw()
-        while any(self._curves[line.key].left for line in self._lines):
+        while any(self._curves[line.key].left for line in self._shown()):
             self._draw()
         self._timer.stop()
 
@@ -206,24 +241,26 @@ class LineChart(PlotPanel):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Double click follows the data again; leaving hides the crosshair."""
         if event.type() == QEvent.Type.MouseButtonDblClick:
-            self.reset_view()
+            self.follow_again()
             return True
         if event.type() == QEvent.Type.Leave:
-            self._cross.hide()
-            self.readout.hide()
+            self._cross_to(None)
         return False
 
     def _zoomed(self, *_: object) -> None:
         self._follow = False
+        self.ranged.emit(*self.x_range)
         self._soon()
 
     def _draw(self) -> None:
         self._dirty = False
         self.draws += 1
         entries = [(line.key, line.label, line.token) for line in self._lines if line.label]
-        entries += [(level.key, level.label, level.token) for level in self._levels if level.label]
+        entries += [
+            (level.key, level.label, level.token) for level in self.references.levels if level.label
+        ]
         self.legend.set_entries(entries)
-        shown = [line for line in self._lines if line.key not in self._hidden and line.x.size]
+        shown = self._shown()
         self.empty.setVisible(not shown and bool(self.empty.text()))
         self._words.unit.setVisible(bool(shown))
         for axis in ("left", "bottom"):
@@ -245,8 +282,12 @@ class LineChart(PlotPanel):
                 ground=self._theme.tokens.panel,
                 columns=self._columns,
             )
-        self._draw_levels(bool(shown))
-        self._draw_marks(bool(shown))
+        self.references.draw(visible=bool(shown), log=self._log, hidden=self._hidden)
+        if self.cross.at is not None:
+            self.cross.put(self.cross.at if shown else None)
+
+    def _shown(self) -> list[Line]:
+        return [line for line in self._lines if line.key not in self._hidden and line.x.size]
 
     @property
     def _columns(self) -> int:
@@ -268,10 +309,10 @@ class LineChart(PlotPanel):
 
     def _set_ranges(self, shown: Sequence[Line]) -> None:
         box = self._item.getViewBox()
-        xs = limits(*(line.x[[0, -1]] for line in shown))
+        xs = self.extent() if self._follow else None
         self._ranging = True
-        if xs is not None and self._follow:
-            low, high = xs[0], max(xs[1], self._span)
+        if xs is not None and shown:
+            low, high = xs
             pad = 0.5 if high == low else 0.0
             box.setXRange(low - pad, high + pad, padding=0.015)
         self._set_y(shown)
@@ -287,41 +328,23 @@ class LineChart(PlotPanel):
         if self._fixed is not None:
             box.setYRange(*self._fixed, padding=0)
             return
-        levels = np.array([level.value for level in self._levels], dtype=np.float64)
-        ends = [np.array(it) for it in found if it is not None]
+        levels = np.array([level.value for level in self.references.levels], dtype=np.float64)
+        if self._clip:
+            parts = [part for line in shown for part in self._inliers(line, first, last)]
+            ends = [log10(part) if self._log else part for part in parts]
+        else:
+            ends = [np.array(it) for it in found if it is not None]
         ys = limits(*ends, log10(levels) if self._log else levels)
         if ys is not None:
             low, high = ys
             pad = (high - low) * MARGIN or abs(high) * MARGIN or 0.5
             box.setYRange(low - pad, high + pad, padding=0)
 
-    def _draw_levels(self, visible: bool) -> None:
-        wanted = {level.key: level for level in self._levels}
-        for key in [key for key in self._level_items if key not in wanted]:
-            self._item.removeItem(self._level_items.pop(key))
-        for key, level in wanted.items():
-            if key not in self._level_items:
-                made = pg.InfiniteLine(angle=0, movable=False)
-                self._item.addItem(made, ignoreBounds=True)
-                self._level_items[key] = made
-            line = self._level_items[key]
-            colour = colour_of(self._theme, level.token)
-            line.setPen(pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine))
-            line.setValue(float(np.log10(max(level.value, 1e-12))) if self._log else level.value)
-            line.setVisible(visible and key not in self._hidden)
-
-    def _draw_marks(self, visible: bool) -> None:
-        while len(self._mark_items) > len(self._marks):
-            self._item.removeItem(self._mark_items.pop())
-        while len(self._mark_items) < len(self._marks):
-            made = pg.InfiniteLine(angle=90, movable=False)
-            self._item.addItem(made, ignoreBounds=True)
-            self._mark_items.append(made)
-        for mark, item in zip(self._marks, self._mark_items, strict=True):
-            colour = colour_of(self._theme, mark.token)
-            item.setPen(pg.mkPen(colour, width=1, style=Qt.PenStyle.DotLine))
-            item.setValue(mark.x)
-            item.setVisible(visible)
+    def _inliers(self, line: Line, first: float, last: float) -> list[Floats]:
+        """Of what is seen of a curve and its band: the percentiles between which the axis spans."""
+        inside = slice(*window_of(line.x, (first, last)))
+        parts = [part[inside] for part in (line.y, line.low, line.high) if part is not None]
+        return [_inner(part) for part in parts]
 
     def _recolour(self) -> None:
         tokens = self._theme.tokens
@@ -333,39 +356,20 @@ class LineChart(PlotPanel):
             axis.setTextPen(pg.mkPen(tokens.third))
             axis.setStyle(tickFont=font)
         self._item.getAxis("left").setGrid(255)
-        self._cross.setPen(pg.mkPen(tokens.third, width=1, style=Qt.PenStyle.DotLine))
+        self.cross.recolour(tokens.third)
         self._words.recolour()
         self._touch()
 
-    def _hover(self, place: QPointF) -> None:
-        shown = [line for line in self._lines if line.key not in self._hidden and line.x.size]
-        box = self._item.getViewBox()
-        if not shown or not box.sceneBoundingRect().contains(place):
-            self._cross.hide()
-            self.readout.hide()
-            return
-        at = float(box.mapSceneToView(place).x())
-        nearest = min((_nearest(line.x, at) for line in shown), key=lambda x: abs(x - at))
-        self._cross.setValue(nearest)
-        self._cross.show()
-        texts = [f"{self._x_label} {self._x_text(nearest)}"]
-        for line in shown:
-            place_in = int(np.searchsorted(line.x, nearest))
-            if place_in < line.x.size and line.x[place_in] == nearest:
-                texts.append(f"{line.label or self._name} {line.y[place_in]:.4g}")
-        texts += [mark.text for mark in self._marks if mark.x == nearest]
-        self._words.tell(
-            with_source("\n".join(texts), self._source),
-            left=AXIS_WIDTH + 6,
-            right=10,
-            at_right=place.x() < self.plot.width() / 2,
-        )
-
     def _x_text(self, x: float) -> str:
-        return self._names[int(x)] if 0 <= x < len(self._names) else f"{x:g}"
+        if self._names:
+            return self._names[int(x)] if 0 <= x < len(self._names) else f"{x:g}"
+        return place(self._item.getAxis("bottom").kind, x)
 
 
-def _nearest(x: Floats, at: float) -> float:
-    place = int(np.clip(np.searchsorted(x, at), 1, max(x.size - 1, 1)))
-    around = x[max(place - 1, 0) : place + 1]
-    return float(around[np.argmin(np.abs(around - at))])
+def _inner(values: Floats) -> Floats:
+    """The ends of all values but the outliers; too few have none."""
+    if values.size < CLIP_LEAST:
+        return values
+    sample = values[:: max(values.size // CLIP_SAMPLE, 1)]
+    finite = sample[np.isfinite(sample)]
+    return np.percentile(finite, CLIPPED) if finite.size else finite

@@ -64,12 +64,21 @@ def nearest(x: Floats, at: float) -> int:
 
 
 def moved(lines: Sequence[Line], at: float | None, points: int) -> float | None:
-    """The place `points` further along all points of the curves; from no place, the newest one."""
-    places = np.unique(np.concatenate([line.x for line in lines])) if lines else np.empty(0)
-    places = places[np.isfinite(places)]
-    if not places.size:
+    """The place `points` further along the points of all curves; from no place, the newest one."""
+    places = [line.x for line in lines if line.x.size]
+    if not places:
         return None
     if at is None:
-        return float(places[-1])
-    here = nearest(places, at)
-    return float(places[min(max(here + points, 0), places.size - 1)])
+        return max(float(x[-1]) for x in places)
+    for _ in range(abs(points)):
+        beside = [_beside(x, at, forwards=points > 0) for x in places]
+        known = [x for x in beside if x is not None]
+        if not known:
+            break
+        at = min(known) if points > 0 else max(known)
+    return at
+
+
+def _beside(x: Floats, at: float, *, forwards: bool) -> float | None:
+    place = int(np.searchsorted(x, at, "right" if forwards else "left")) - (not forwards)
+    return float(x[place]) if 0 <= place < x.size else None

@@ -27,7 +27,7 @@ class Line:
     """One curve: `x` ascending, NaN in `y` is a gap; `token` names a colour of the theme or is one.
 
     A band is drawn where `low` and `high` are given. Curves that are `dashed` or consist of `points` measured
-    now and then are not smoothed.
+    now and then are not smoothed. `scattered` ones are dots without a line: their order is not that of x.
     """
 
     key: str
@@ -39,6 +39,7 @@ class Line:
     high: Floats | None = None
     dashed: bool = False
     points: bool = False
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class CurveItems:
     def take(self, line: Line, *, weight: float, log: bool) -> None:
         """Take a curve as it is now, to be smoothed by `weight` and drawn on a linear or logarithmic axis."""
         self._line = line
-        whole = line.dashed or line.points or line.low is not None
+        whole = line.dashed or line.points or line.scattered or line.low is not None
         self._smoothing = 0.0 if whole else weight
         self._main.take(line.y, weight=self._smoothing, log=log)
         if self._smoothing > 0:
@@ -136,15 +137,15 @@ class CurveItems:
             self.raw.setData(*self._points[1])
         style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
         x, y = self._points[0]
-        self.main.setVisible(True)
+        self.main.setVisible(not line.scattered)
         self.main.setPen(pg.mkPen(colour, width=1, style=style))
         self.main.setData(x, y)
-        few = x.size == 1 or (line.points and x.size * DOT_EVERY_PX <= columns)
+        few = x.size == 1 or (line.points and x.size * DOT_EVERY_PX <= columns) or line.scattered
         self.dots.setVisible(few)
         if few:
             good = np.isfinite(y)
             self.dots.setData(x[good], y[good], pen=None, brush=pg.mkBrush(colour))
-        self.band.setVisible(line.low is not None)
+        self.band.setVisible(line.low is not None and not line.scattered)
         if line.low is not None and line.high is not None:
             low, high = self._points[1:3]
             self.band.setBrush(QBrush(QColor(mix(colour, ground, BAND))))
