@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.viewmodels import demonstration, estimate_words, words
 from app.viewmodels.curves import Curve, Curves
 from app.viewmodels.guard_words import guard, guard_now
 from app.viewmodels.similarity import told
-from app.viewmodels.types import GuardRow, LogLine, Mark
+from app.viewmodels.types import LogLine, Mark
 from core.events import (
     CheckpointSaved,
     CkaMeasured,
@@ -26,6 +26,23 @@ from core.recipe.field import BASE
 from core.store.rows import LoggedEvent
 
 _LEVEL = {"done": "good", "failed": "error", "stopped": "warning", "interrupted": "warning"}
+
+
+@dataclass(frozen=True)
+class GuardRow:
+    """One signal of the guards table; all texts are ready to show. `bad` rows are out of their limit.
+
+    `step` is that of the newest warning about it, None without one.
+    """
+
+    signal: str
+    now: str
+    start: str
+    limit: str
+    bad: bool
+    help: str = ""
+    stage: str = ""
+    step: int | None = None
 
 
 class Journal:
@@ -111,6 +128,7 @@ class _Signal:
     at_least: float = -math.inf
     at_most: float = math.inf
     relative: bool = False  # the limits are factors of the value at the start
+    code: str = ""  # of the warning about it
 
 
 # Limits as on the run page of the design (inferred there); a share is 0-1.
@@ -129,12 +147,14 @@ _SIGNALS = (
         "Share of completions that ended before the length limit.",
         percent=True,
         at_least=0.6,
+        code="truncated_completions",
     ),
     _Signal(
         ("entropy",),
         "entropy, nats",
         "Uncertainty of the student per token; near zero it repeats itself.",
         at_least=0.2,
+        code="entropy_collapse",
     ),
     _Signal(
         ("artefact_rate",),
@@ -142,6 +162,7 @@ _SIGNALS = (
         "Share of completions that speak of the example that the teacher was shown.",
         percent=True,
         at_most=0.02,
+        code="artefact_phrases",
     ),
     _Signal(
         ("grad_norm",), "gradient norm", "Before clipping; bursts mean unstable steps.", at_most=10
@@ -149,7 +170,7 @@ _SIGNALS = (
 )
 
 
-_IN_SIGNALS = frozenset({"artefact_phrases", "entropy_collapse", "truncated_completions"})
+_IN_SIGNALS = frozenset(signal.code for signal in _SIGNALS if signal.code)
 """Warnings that a row above tells already."""
 _NEWS = frozenset({"stopped_early"})
 """What is told as a warning and is none: it was asked for."""
@@ -160,18 +181,30 @@ def guard_rows(
 ) -> tuple[GuardRow, ...]:
     """The signals of a training stage now and at its start, then what else was warned of."""
     rows = []
+    mine: dict[str, GuardWarning] = {
+        warning.code: warning for warning in warnings if warning.stage == stage
+    }
     for signal in _SIGNALS:
         found = (curves.get(key, stage) for key in signal.keys)
         curve = next((it for it in found if it is not None), None)
         if curve is not None and len(curve):
-            rows.append(_row(signal, curve))
-    for warning in warnings:
-        if warning.stage == stage and warning.code not in _IN_SIGNALS:
+            warned = mine.get(signal.code)
+            step = warned.step if warned is not None else None
+            rows.append(replace(_row(signal, curve), stage=stage, step=step))
+    for warning in mine.values():
+        if warning.code not in _IN_SIGNALS:
             now = guard_now(warning.code, warning.values)
             text = guard(warning.code, {})
             rows.append(
                 GuardRow(
-                    words.plain(warning.code).lower(), now, "", "", warning.code not in _NEWS, text
+                    words.plain(warning.code).lower(),
+                    now,
+                    "",
+                    "",
+                    warning.code not in _NEWS,
+                    text,
+                    stage,
+                    warning.step,
                 )
             )
     return tuple(rows)

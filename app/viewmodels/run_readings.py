@@ -14,14 +14,13 @@ from app.viewmodels import demonstration, recipe_words, words
 from app.viewmodels.axes import Axis
 from app.viewmodels.best import HELD_OUT, Best, bests
 from app.viewmodels.guard_words import guard
-from app.viewmodels.journal import guard_rows
+from app.viewmodels.journal import GuardRow, guard_rows
 from app.viewmodels.provenance import provenance, run_part
 from app.viewmodels.run_fold import RunFold
 from app.viewmodels.types import (
     Band,
     Completion,
     Floats,
-    GuardRow,
     Heatmap,
     LabelledHeatmap,
     Level,
@@ -180,3 +179,8 @@ class RunReadings(QObject):
     def log(self) -> Sequence[LogLine]:
         """All lines so far; grows at the end only, until a `reset`."""
         return self._fold.journal.lines
+
+    def last_lines(self, count: int) -> tuple[str, ...]:
+        """The newest lines of the log before the one that says how the run ended."""
+        lines = [it.text for it in self._fold.journal.lines if not it.text.startswith("Run ")]
+        return tuple(lines[-count:])

@@ -171,18 +171,6 @@ class LogLine:
 
 
 @dataclass(frozen=True)
-class GuardRow:
-    """One signal of the guards table; all texts are ready to show. `bad` rows are out of their limit."""
-
-    signal: str
-    now: str
-    start: str
-    limit: str
-    bad: bool
-    help: str = ""
-
-
-@dataclass(frozen=True)
 class Mark:
     """A guard's warning at its place on a chart."""
 

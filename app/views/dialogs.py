@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
 
@@ -44,6 +47,27 @@ class Dialogs:
     def ask_folder(self, parent: QWidget, title: str, start: str) -> str | None:
         """A folder, or None when cancelled."""
         return QFileDialog.getExistingDirectory(parent, title, start) or None
+
+    def save_file(
+        self, parent: QWidget, title: str, suggested: str, kinds: Sequence[tuple[str, str]]
+    ) -> Path | None:
+        """Where to write a file, or None when cancelled.
+
+        Args:
+            parent: the window it belongs to.
+            title: of the dialog.
+            suggested: name, or path, offered first.
+            kinds: (words, suffix) of the formats, as ("Picture", ".png"); a name without one of the suffixes
+                gets that of the format chosen.
+        """
+        filters = [f"{words} (*{suffix})" for words, suffix in kinds]
+        chosen, kind = QFileDialog.getSaveFileName(parent, title, suggested, ";;".join(filters))
+        if not chosen:
+            return None
+        path = Path(chosen)
+        if path.suffix.lower() in [suffix for _, suffix in kinds]:
+            return path
+        return path.with_name(path.name + kinds[filters.index(kind) if kind in filters else 0][1])
 
 
 def _box(parent: QWidget, title: str, text: str) -> QMessageBox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
@@ -13,10 +13,15 @@ from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.views.demonstration_line import DemonstrationLine
 from app.views.dialogs import Dialogs
+from app.views.keeping import Keeper
 from app.views.page import SPACING, Page
-from app.views.run_charts import AccuracyCard, CkaCard, MetricCard
-from app.views.run_panels import CompletionsCard, DetailsCard
+from app.views.run_actions import run_actions
+from app.views.run_charts import ChartsArea
+from app.views.run_cka import CkaCard
+from app.views.run_completions import CompletionsCard
+from app.views.run_panels import DetailsCard
 from app.views.splitting import restore, splitter
+from app.widgets.actions import PageAction
 from app.widgets.controls import Button, Chip, Elided
 from app.widgets.messages import Empty, Notice
 from app.widgets.stage_strip import StageStrip
@@ -26,6 +31,8 @@ TEACHING = (
     "Open a run from the list, or start one: its stages, curves, completions and the similarity of its "
     "layers stand here, live while it works and unchanged when you come back."
 )
+LAST_LINES = 2
+"""Lines of the log in the notice of a failure."""
 DISCARD_TEXT = (
     "The stage in progress is thrown away. Checkpoints of finished stages, and all that was recorded up to "
     "now, stay."
@@ -51,6 +58,7 @@ class RunPage(Page):
         self._dialogs = dialogs
         self._run: RunViewModel | None = None
         self._wires: list[tuple[SignalInstance, Callable[[], None]]] = []
+        self.keeper = Keeper(self, theme, dialogs, application.message.emit, self._name)
         self.empty = Empty(theme, "chart-line-up", "No run is open", TEACHING)
         self.empty.add_action("Choose a run", "rows", self.runs_wanted.emit, primary=False)
         self.empty.add_action("New run", "plus-circle", self.new_wanted.emit)
@@ -58,6 +66,22 @@ class RunPage(Page):
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self._content())
         self.column.addWidget(self.stack)
+        self._listen()
+
+    def page_actions(self) -> tuple[PageAction, ...]:
+        """What can be done with the run that is shown."""
+        return run_actions(self)
+
+    def _listen(self) -> None:
+        """Make the keys of the actions work while the focus is on this page; Escape does nothing here."""
+        for action in self.page_actions():
+            if action.keys:
+                shortcut = QShortcut(QKeySequence(action.keys), self)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(lambda it=action: it.act() if it.enabled() else None)
+
+    def _name(self) -> str:
+        return self._run.name if self._run is not None else ""
 
     @property
     def run(self) -> RunViewModel | None:
@@ -75,8 +99,8 @@ class RunPage(Page):
             (run.headerChanged, lambda: self.later(self._show_header)),
             (run.loadedChanged, lambda: self.later(self._show_header)),
             (run.stagesChanged, lambda: self.later(self._show_stages)),
-            (run.seriesChanged, lambda: self.later(self.curves.refresh, self.accuracy.refresh)),
-            (run.scoresChanged, lambda: self.later(self.accuracy.refresh, self._show_scores)),
+            (run.seriesChanged, lambda: self.later(self.area.refresh)),
+            (run.scoresChanged, lambda: self.later(self.area.refresh_accuracy, self._show_scores)),
             (run.ckaChanged, lambda: self.later(self.cka.refresh)),
             (run.completionsChanged, lambda: self.later(self.completions.refresh)),
             (
@@ -91,8 +115,7 @@ class RunPage(Page):
         self._show_stages()
         for part in (
             self.demonstration,
-            self.curves,
-            self.accuracy,
+            self.area,
             self.cka,
             self.completions,
             self.details,
@@ -107,22 +130,25 @@ class RunPage(Page):
         column.setSpacing(SPACING)
         column.addLayout(self._head())
         self.failure = Notice(self._theme)
+        self.failure.add_action("Copy diagnostics", "copy", self.copy_diagnostics).setToolTip(
+            "Recipe, versions and the last lines of the log, without names, folders and tokens"
+        )
         column.addWidget(self.failure)
         self.strip = StageStrip(self._theme)
         column.addWidget(self.strip)
         self.demonstration = DemonstrationLine(self._theme)
         self.demonstration.preset_wanted.connect(self.preset_wanted)
         column.addWidget(self.demonstration)
-        self.curves = MetricCard(self._settings, self._theme)
-        self.accuracy = AccuracyCard(self._theme)
-        self.cka = CkaCard(self._theme)
+        self.area = ChartsArea(self._settings, self._theme, self.keeper)
+        self.cka = CkaCard(self._settings, self._theme, self.keeper)
         self.completions = CompletionsCard(self._theme)
-        self.details = DetailsCard(self._theme)
+        self.details = DetailsCard(self._settings, self._theme)
+        self.details.step_wanted.connect(self.area.show_step)
         across = Qt.Orientation.Horizontal
         self.charts: QSplitter = splitter(self._settings, "run charts", across)
-        for card in (self.curves, self.accuracy, self.cka):
-            self.charts.addWidget(card)
-        restore(self.charts, self._settings, [333, 333, 382])
+        self.charts.addWidget(self.area)
+        self.charts.addWidget(self.cka)
+        restore(self.charts, self._settings, [678, 394])
         self.details_row: QSplitter = splitter(self._settings, "run details", across)
         self.details_row.addWidget(self.completions)
         self.details_row.addWidget(self.details)
@@ -139,27 +165,33 @@ class RunPage(Page):
         row.setSpacing(12)
         self.title = Elided("", "title")
         self.status = Chip(self._theme, "")
+        self.rung = Chip(self._theme, "", "warning")
+        self.rung.hide()
         self.facts = Elided("", "caption")
         row.addWidget(self.title)
         row.addWidget(self.status)
+        row.addWidget(self.rung)
         row.addWidget(self.facts, 1)
         self.save_now = Button(self._theme, "Checkpoint now", "", "floppy-disk")
         self.save_now.setToolTip("Save the training state now; training goes on")
-        self.save_now.clicked.connect(lambda: self._tell(self._application.save_now))
+        self.save_now.clicked.connect(self.act_save_now)
         self.stop = Button(self._theme, "Stop and save", "", "stop-circle")
         self.stop.setToolTip("Finish the step, save the training state, stop; resume at any time")
-        self.stop.clicked.connect(lambda: self._tell(lambda uid: self._application.stop(uid, True)))
+        self.stop.clicked.connect(self.act_stop)
         self.discard = QAction("Stop and discard…", self)
         self.discard.setToolTip("Stop at once and throw the stage in progress away")
-        self.discard.triggered.connect(self._discard)
+        self.discard.triggered.connect(self.act_discard)
         self.resume = Button(self._theme, "Resume", "primary", "play")
         self.resume.setToolTip("Go on from the last saved state")
-        self.resume.clicked.connect(lambda: self._tell(self._application.resume))
+        self.resume.clicked.connect(self.act_resume)
+        self.reuse = Button(self._theme, "Use these settings", "", "copy")
+        self.reuse.setToolTip("Begin a new run with this recipe, and edit it")
+        self.reuse.clicked.connect(self.act_reuse)
         self.more = Button(self._theme, "", "", "dots-three")
         self.more.setAccessibleName("More actions")
         self.more.setToolTip("More actions")
         self.more.clicked.connect(self._menu)
-        for button in (self.save_now, self.stop, self.resume, self.more):
+        for button in (self.save_now, self.stop, self.reuse, self.resume, self.more):
             row.addWidget(button)
         return row
 
@@ -169,19 +201,21 @@ class RunPage(Page):
             return
         self.title.set_text(run.name)
         self.status.set_status(run.status, run.status_text)
-        parts = [*run.facts]
-        if run.phase_text:
-            parts.insert(0, run.phase_text)
-        self.facts.set_text(" · ".join(parts))
+        self.facts.set_text(" · ".join(run.facts))
         asked = bool(run.phase_text)
+        self.rung.set(run.phase_text, "warning")
+        self.rung.setVisible(asked)
         for control in (self.save_now, self.stop, self.discard):
             control.setVisible(run.can_stop)
         self.save_now.setEnabled(not asked)
         self.stop.setEnabled(not asked)
         self.resume.setVisible(run.can_resume)
+        self.reuse.setVisible(not run.can_stop)
         message, hint = run.failure
         if message:
-            self.failure.tell("error", message, hint)
+            self.failure.tell(
+                "error", message, "\n".join((hint, *run.last_lines(LAST_LINES))).strip()
+            )
         else:
             self.failure.hide()
 
@@ -193,24 +227,51 @@ class RunPage(Page):
         self.details.refresh_scores()
         self._show_stages()
 
-    def _tell(self, act: Callable[[str], None]) -> None:
-        if self._run is not None:
-            act(self._run.uid)
+    def act_save_now(self) -> None:
+        """Ask for a checkpoint."""
+        self._tell(self._application.save_now)
 
-    def _discard(self) -> None:
+    def act_stop(self) -> None:
+        """Finish the step, save and stop."""
+        self._tell(lambda uid: self._application.stop(uid, True))
+
+    def act_resume(self) -> None:
+        """Go on from what was saved last."""
+        self._tell(self._application.resume)
+
+    def act_discard(self) -> None:
+        """Ask, then stop at once and throw the stage in progress away."""
         if self._run is None:
             return
         title = f"Discard the work in progress of “{self._run.name}”?"
         if self._dialogs.confirm(self, title, DISCARD_TEXT, "Stop and discard"):
             self._application.stop(self._run.uid, False)
 
+    def act_reuse(self) -> None:
+        """Begin a new recipe with these settings."""
+        self._tell(self.reused.emit)
+
+    def act_compare(self) -> None:
+        """Set the run beside others."""
+        self._tell(self.compared.emit)
+
+    def copy_diagnostics(self) -> None:
+        """Put into the clipboard what others need to see, without what is private."""
+        if self._run is not None:
+            QGuiApplication.clipboard().setText(self._run.diagnostics())
+            self._application.message.emit("info", "The diagnostics are in the clipboard.", "")
+
+    def _tell(self, act: Callable[[str], None]) -> None:
+        if self._run is not None:
+            act(self._run.uid)
+
     def _menu(self) -> None:
-        run = self._run
-        if run is None:
+        if self._run is None:
             return
         menu = QMenu(self)
-        menu.addAction("Use these settings").triggered.connect(lambda: self.reused.emit(run.uid))
-        menu.addAction("Add to Compare").triggered.connect(lambda: self.compared.emit(run.uid))
+        menu.addAction("Use these settings").triggered.connect(self.act_reuse)
+        menu.addAction("Add to Compare").triggered.connect(self.act_compare)
+        menu.addAction("Copy diagnostics").triggered.connect(self.copy_diagnostics)
         menu.addSeparator()
         menu.addAction(self.discard)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -9,32 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
-    QContextMenuEvent,
     QFocusEvent,
     QKeyEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
 )
 
 from app.widgets.chart_marks import References
 from app.widgets.crosshair import Crosshair, Reading, moved, readings
 from app.widgets.curves import Line
 from app.widgets.plot_words import PlotPanel, with_source
-from app.widgets.theme import Theme
 
 AXIS_WIDTH = 38
 ZOOM_STEP = 0.7
 FAR = 10
 MOST_READINGS = 12
-BY_KEYS = (
-    Qt.FocusReason.TabFocusReason,
-    Qt.FocusReason.BacktabFocusReason,
-    Qt.FocusReason.ShortcutFocusReason,
-)
 Range = tuple[float, float]
 
 
@@ -48,9 +37,7 @@ class HandledPanel(PlotPanel):
     crossed = Signal(object)
     ranged = Signal(float, float)
     followed = Signal()
-    menu_wanted = Signal(QPoint)
 
-    _theme: Theme
     _item: pg.PlotItem
     _name: str
     _x_label: str
@@ -59,7 +46,6 @@ class HandledPanel(PlotPanel):
     references: References
     _follow = True
     _ranging = False
-    _ring = False
 
     def reset_view(self) -> None:
         """Follow the data again after a zoom."""
@@ -188,30 +174,8 @@ class HandledPanel(PlotPanel):
         if to is not None:
             self.show_at(to)
 
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        """The ring is for the keyboard: a click leaves none behind."""
-        super().focusInEvent(event)
-        self._ring = event.reason() in BY_KEYS
-        self.update()
-
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Take ring and crosshair away."""
+        """Take the crosshair away, too, unless a menu takes the focus."""
         super().focusOutEvent(event)
-        self._ring = False
-        self.update()
         if event.reason() != Qt.FocusReason.PopupFocusReason:
             self._cross_to(None)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The focus ring."""
-        super().paintEvent(event)
-        if self._ring:
-            painter = QPainter(self)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QPen(QColor(self._theme.tokens.accent), 2))
-            painter.drawRoundedRect(self.rect().adjusted(1, 1, -1, -1), 4, 4)
-            painter.end()
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """The menu of the chart, at the pointer or by its key."""
-        self.menu_wanted.emit(event.globalPos())

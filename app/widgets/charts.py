@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QVBoxLayout
 
+from app.widgets.chart_copy import lines_as_tsv
 from app.widgets.chart_hands import AXIS_WIDTH, HandledPanel, Range
 from app.widgets.chart_marks import References
 from app.widgets.controls import colour_of
@@ -60,7 +61,6 @@ class LineChart(HandledPanel):
         self._weight = 0.0
         self._log = False
         self._clip = False
-        self._ring = False
         self.extent: Callable[[], Range | None] = self.x_limits
         self._fixed: Range | None = None
         self._names: tuple[str, ...] = ()
@@ -72,8 +72,6 @@ class LineChart(HandledPanel):
         self.plot = pg.PlotWidget(background=None, axisItems={"bottom": PlaceAxis("bottom")})
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
         self.plot.setMinimumSize(120, 80)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
@@ -207,6 +205,16 @@ class LineChart(HandledPanel):
     def lines(self) -> tuple[Line, ...]:
         """The curves that are shown."""
         return tuple(self._shown())
+
+    def legend_entries(self) -> list[tuple[str, str]]:
+        """The curves and levels that are shown, with their colours."""
+        entries = [(line.label, line.token) for line in self._shown() if line.label]
+        entries += [(it.label, it.token) for it in self.references.levels if it.label]
+        return [(text, colour_of(self._theme, token)) for text, token in entries]
+
+    def as_tsv(self) -> str:
+        """The curves that are shown, all their points."""
+        return lines_as_tsv(self._shown(), self._x_label, self._name)
 
     def redraw(self) -> None:
         """Draw all there is now, whatever the timer says."""

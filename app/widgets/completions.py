@@ -1,14 +1,25 @@
 """A completion for reading: tokens tinted by their divergence, beside the demonstration.
 
-All text comes from models and data and is inserted as plain text, never as markup.
+All text comes from models and data and is inserted as plain text, never as markup. The divergence of a token is
+its colour, stands in its tooltip, and below the text while the keyboard's cursor is on it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
-from PySide6.QtGui import QColor, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtCore import Qt
+from PySide6.QtGui import (
+    QColor,
+    QPainter,
+    QPaintEvent,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+)
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
 
 from app.widgets.controls import Elided, label
@@ -21,6 +32,9 @@ MIDDLE_NATS = 0.5
 HIGH_NATS = 2.0
 LOWEST_TINT = 0.10
 TINT = 0.42
+SCALE_SIZE = (150, 18)
+SCALE_TEXT_PX, SCALE_GAP = 11, 4
+MOST_HITS = 200
 
 
 class CompletionLike(Protocol):
@@ -77,6 +91,10 @@ def reading_pane(theme: Theme, name: str) -> QTextEdit:
     pane.setTabChangesFocus(True)
     pane.setFont(theme.mono())
     pane.document().setDocumentMargin(0)
+    pane.setTextInteractionFlags(
+        Qt.TextInteractionFlag.TextSelectableByMouse
+        | Qt.TextInteractionFlag.TextSelectableByKeyboard
+    )
     pane.setAccessibleName(name)
     return pane
 
@@ -108,8 +126,16 @@ class CompletionView(QWidget):
             side.addWidget(pane, 1)
             row.addLayout(side, 1)
         column.addLayout(row, 1)
+        below = QHBoxLayout()
+        below.setSpacing(16)
         self.figures = Elided("", "caption")
-        column.addWidget(self.figures)
+        self.scale = TintScale(theme)
+        below.addWidget(self.figures, 1)
+        below.addWidget(self.scale)
+        column.addLayout(below)
+        self._sought = ""
+        self._starts: list[int] = []
+        self.student.cursorPositionChanged.connect(self._tell_token)
         theme.changed.connect(self._recolour)
 
     def show_completion(self, completion: CompletionLike) -> None:
@@ -131,23 +157,52 @@ class CompletionView(QWidget):
         plain = QTextCharFormat()
         plain.setForeground(QColor(tokens.ink))
         self._write(self.demonstration, [(shown.demonstration, plain)])
+        self.figures.set_text(self._facts(shown))
+        self._mark_hits()
+
+    def _facts(self, shown: CompletionLike) -> str:
         ending = "" if shown.ended else " · cut at the length limit"
+        return (
+            f"mean divergence {shown.kl:.2f} nats/token · "
+            f"top-1 agreement {shown.agreement:.0f} %{ending} · {shown.stage}"
+        )
+
+    def seek(self, text: str) -> None:
+        """Mark where `text` stands, in any case; "" marks nothing."""
+        self._sought = text
+        self._mark_hits()
+
+    def _mark_hits(self) -> None:
+        style = QTextCharFormat()
+        style.setBackground(QColor(self._theme.tokens.accent))
+        style.setForeground(QColor(self._theme.tokens.on_accent))
+        for pane in (self.student, self.demonstration):
+            pane.setExtraSelections(_hits(pane, self._sought, style))
+
+    def _tell_token(self) -> None:
+        """Below the text: the token at the keyboard's cursor and its divergence."""
+        shown = self._shown
+        if shown is None or not self.student.hasFocus() or not self._starts:
+            return
+        place = bisect_right(self._starts, self.student.textCursor().position()) - 1
+        place = min(max(place, 0), len(shown.tokens) - 1)
         self.figures.set_text(
-            f"{shown.stage} · mean divergence {shown.kl:.2f} nats/token · "
-            f"top-1 agreement {shown.agreement:.0f} %{ending}"
+            f"“{shown.tokens[place]}” {_nats(shown.divergence[place])} · {self._facts(shown)}"
         )
 
     def _fill(self, pieces: Sequence[str], divergence: Sequence[float | None]) -> None:
         styled = []
+        lengths = [len(piece.encode("utf-16-le")) // 2 for piece in pieces]  # as Qt counts
+        self._starts = [0, *accumulate(lengths)][: len(lengths)]
         for piece, nats in zip(pieces, divergence, strict=False):
             style = QTextCharFormat()
             colour = tint(self._theme.tokens, nats)
             if colour is not None:
                 style.setBackground(QColor(colour))
-                style.setToolTip(f"{nats:.3f} nats")
+                style.setToolTip(_nats(nats))
             else:
                 style.setForeground(QColor(self._theme.tokens.third))
-                style.setToolTip("carries no loss")
+                style.setToolTip(_nats(None))
             styled.append((piece, style))
         self._write(self.student, styled)
 
@@ -161,6 +216,57 @@ class CompletionView(QWidget):
             cursor.insertText(text, style)
         cursor.movePosition(QTextCursor.MoveOperation.Start)
         pane.setTextCursor(cursor)
+
+
+class TintScale(QWidget):
+    """What the colours of tokens mean: the tints from no divergence to much."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+        self.setFixedSize(*SCALE_SIZE)
+        self.setAccessibleName(f"Colour: divergence of a token, 0 to {HIGH_NATS:g} nats and more")
+        self.setToolTip(self.accessibleName())
+        theme.changed.connect(self.update)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the tints, with words at both ends."""
+        tokens = self._theme.tokens
+        painter = QPainter(self)
+        font = self._theme.font()
+        font.setPixelSize(SCALE_TEXT_PX)
+        painter.setFont(font)
+        painter.setPen(QColor(tokens.second))
+        before, after = "0", f"{HIGH_NATS:g} nats"
+        metrics = painter.fontMetrics()
+        left = metrics.horizontalAdvance(before) + SCALE_GAP
+        right = self.width() - metrics.horizontalAdvance(after) - SCALE_GAP
+        painter.drawText(0, 0, left, self.height(), Qt.AlignmentFlag.AlignVCenter, before)
+        end = self.rect().adjusted(right + SCALE_GAP, 0, 0, 0)
+        painter.drawText(end, Qt.AlignmentFlag.AlignVCenter, after)
+        for x in range(left, right):
+            colour = tint(tokens, HIGH_NATS * (x - left) / max(right - left - 1, 1))
+            painter.fillRect(
+                x, SCALE_GAP, 1, self.height() - 2 * SCALE_GAP, QColor(colour or "#000000")
+            )
+        painter.end()
+
+
+def _nats(nats: float | None) -> str:
+    return "carries no loss" if nats is None or nats != nats else f"{nats:.3f} nats"
+
+
+def _hits(pane: QTextEdit, text: str, style: QTextCharFormat) -> list[QTextEdit.ExtraSelection]:
+    found: list[QTextEdit.ExtraSelection] = []
+    if not text:
+        return found
+    cursor = pane.document().find(text, 0)
+    while not cursor.isNull() and len(found) < MOST_HITS:
+        hit = QTextEdit.ExtraSelection()
+        hit.cursor, hit.format = cursor, style
+        found.append(hit)
+        cursor = pane.document().find(text, cursor)
+    return found
 
 
 def last_line(prompt: str) -> str:

@@ -257,21 +257,26 @@ class Segments(QWidget):
     def __init__(self, theme: Theme, name: str, options: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self.setAccessibleName(name)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(2)
         self._group = QButtonGroup(self)
         self._keys: dict[str, Button] = {}
+        self._theme = theme
         for key, text in options:
-            button = Button(theme, text, "segment")
-            button.setCheckable(True)
-            button.setAccessibleName(f"{name}: {text}")
-            self._group.addButton(button)
-            self._keys[key] = button
-            row.addWidget(button)
+            self.add(key, text)
         if options:
             self._keys[options[0][0]].setChecked(True)
         self._group.buttonToggled.connect(self._toggled)
+
+    def add(self, key: str, text: str) -> None:
+        """One more choice, at the right."""
+        button = Button(self._theme, text, "segment")
+        button.setCheckable(True)
+        button.setAccessibleName(f"{self.accessibleName()}: {text}")
+        self._group.addButton(button)
+        self._keys[key] = button
+        self._row.addWidget(button)
 
     def current(self) -> str:
         """The key that is chosen."""

@@ -1,7 +1,8 @@
 """A heatmap with viridis, a colour bar, zoom to range and a readout under the pointer.
 
 CKA lives between 0.9 and 1: on the full range 0-1 its differences vanish, so the range can be zoomed to
-the values; the colour bar always says which range is shown. Importing this module loads pyqtgraph.
+the values, chosen, or dragged at the colour bar, which always says which range is shown. With the focus, the
+arrow keys walk from cell to cell. Importing this module loads pyqtgraph.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout
 
+from app.widgets.chart_copy import matrix_as_tsv
 from app.widgets.decimate import Floats, thinned
 from app.widgets.plot_words import PlotPanel, PlotWords, with_source
 from app.widgets.theme import Theme
@@ -23,11 +25,26 @@ AXIS_WIDTH = 38
 PX_PER_ROW_NAME = 26
 PX_PER_COLUMN_NAME = 52
 SMALLEST_SPAN = 1e-3
-BAR_WIDTH = 8
+BAR_WIDTH = 10
+BAR_ROUNDING = 0.005
+FULL = (0.0, 1.0)
+_MOVES = {
+    Qt.Key.Key_Left: (0, -1),
+    Qt.Key.Key_Right: (0, 1),
+    Qt.Key.Key_Up: (1, 0),
+    Qt.Key.Key_Down: (-1, 0),
+}
 
 
 class HeatmapView(PlotPanel):
-    """A matrix as an image; row 0 is painted lowest, NaN is left open."""
+    """A matrix as an image; row 0 is painted lowest, NaN is left open.
+
+    `column_met` tells the column under the pointer or the keys, -1 when they leave; `levels_dragged` that a
+    person set the range at the colour bar.
+    """
+
+    column_met = Signal(int)
+    levels_dragged = Signal(float, float)
 
     def __init__(self, theme: Theme, name: str, *, empty: str = "") -> None:
         super().__init__()
@@ -38,11 +55,12 @@ class HeatmapView(PlotPanel):
         self._row_axis = "layer"
         self._col_axis = "layer"
         self._values: Floats = np.empty((0, 0))
-        self._zoomed = True
+        self._range: tuple[float, float] | None = None
+        self._cell: tuple[int, int] | None = None
+        self.setAccessibleName(name)
 
         self.plot = pg.PlotWidget(background=None)
         self.plot.setAccessibleName(name)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setMinimumSize(120, 80)
         self._item = self.plot.getPlotItem()
@@ -62,9 +80,13 @@ class HeatmapView(PlotPanel):
         self.image.setColorMap(colours)
         self._item.addItem(self.image)
         self.bar = pg.ColorBarItem(
-            colorMap=colours, width=BAR_WIDTH, interactive=False, values=(0.0, 1.0)
+            colorMap=colours, width=BAR_WIDTH, limits=FULL, rounding=BAR_ROUNDING, values=FULL
         )
         self.bar.setImageItem(self.image, insert_in=self._item)
+        self.bar.sigLevelsChangeFinished.connect(self._dragged)
+        self._column = pg.InfiniteLine(angle=90, movable=False)
+        self._column.hide()
+        self._item.addItem(self._column, ignoreBounds=True)
         self.plot.scene().sigMouseMoved.connect(self.hover)
         self.plot.viewport().installEventFilter(self)
 
@@ -122,11 +144,27 @@ class HeatmapView(PlotPanel):
         self._show(False)
         self.empty.setVisible(bool(self.empty.text()))
 
-    def set_zoomed(self, zoomed: bool) -> None:
-        """Spread the colours over the range of the values, or over 0 to 1."""
-        self._zoomed = zoomed
+    def as_tsv(self) -> str:
+        """The matrix with its names."""
+        corner = f"{self._row_axis} \\ {self._col_axis}"
+        return matrix_as_tsv(self._values, self._rows, self._cols, corner)
+
+    def set_range(self, levels: tuple[float, float] | None) -> None:
+        """Spread the colours over `levels`; None spreads them over the range of the values."""
+        self._range = levels
         if self._values.size:
             self._set_levels()
+
+    def mark_column(self, col: int | None) -> None:
+        """Draw a line through a column, or none."""
+        self._column.setVisible(col is not None)
+        if col is not None:
+            self._column.setValue(col + 0.5)
+
+    def _dragged(self) -> None:
+        self._range = self.levels
+        self._tell_levels()
+        self.levels_dragged.emit(*self.levels)
 
     def _show(self, on: bool) -> None:
         self.image.setVisible(on)
@@ -135,13 +173,18 @@ class HeatmapView(PlotPanel):
             self._item.getAxis(side).setVisible(on)
 
     def _set_levels(self) -> None:
-        low, high = 0.0, 1.0
-        finite = self._values[np.isfinite(self._values)]
-        if self._zoomed:
+        if self._range is not None:
+            low, high = self._range
+        else:
+            finite = self._values[np.isfinite(self._values)]
             low, high = float(finite.min()), float(finite.max())
             if high - low < SMALLEST_SPAN:
                 low, high = high - SMALLEST_SPAN, high
         self.bar.setLevels((low, high))
+        self._tell_levels()
+
+    def _tell_levels(self) -> None:
+        low, high = self.levels
         digits = 2 if high - low > 0.05 else 4
         ends = [(low, f"{low:.{digits}f}"), (high, f"{high:.{digits}f}")]
         self.bar.axis.setTicks([ends])
@@ -163,8 +206,30 @@ class HeatmapView(PlotPanel):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Leaving hides the readout."""
         if event.type() == QEvent.Type.Leave:
-            self.readout.hide()
+            self._leave()
         return False
+
+    def _leave(self) -> None:
+        self.readout.hide()
+        self._cell = None
+        self.column_met.emit(-1)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The arrow keys walk from cell to cell, beginning at the newest one of the top row."""
+        move = _MOVES.get(Qt.Key(event.key()))
+        if move is None or not self._values.size:
+            super().keyPressEvent(event)
+            return
+        rows, cols = self._values.shape
+        row, col = self._cell or (rows - 1, cols - 1)
+        if self._cell is not None:
+            row, col = row + move[0], col + move[1]
+        self._meet(min(max(row, 0), rows - 1), min(max(col, 0), cols - 1))
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Take the readout away, too."""
+        super().focusOutEvent(event)
+        self._leave()
 
     def _recolour(self) -> None:
         tokens = self._theme.tokens
@@ -175,21 +240,25 @@ class HeatmapView(PlotPanel):
             axis.setPen(pg.mkPen(tokens.panel, width=1))
             axis.setTextPen(pg.mkPen(tokens.third))
             axis.setStyle(tickFont=font)
+        self._column.setPen(pg.mkPen(tokens.ink, width=1, style=Qt.PenStyle.DotLine))
         self._words.recolour()
 
     def hover(self, place: QPointF) -> None:
         """Say what stands at a place of the scene."""
         box = self._item.getViewBox()
-        if not self._values.size or not box.sceneBoundingRect().contains(place):
-            self.readout.hide()
-            return
         at = box.mapSceneToView(place)
-        row = min(max(int(at.y()), 0), len(self._rows) - 1)
-        col = max(int(at.x()), 0)
-        if col >= len(self._cols):
-            self.readout.hide()
+        inside = self._values.size and box.sceneBoundingRect().contains(place)
+        if not inside or at.x() >= len(self._cols):
+            self._leave()
             return
+        self._meet(min(max(int(at.y()), 0), len(self._rows) - 1), max(int(at.x()), 0))
+
+    def _meet(self, row: int, col: int) -> None:
+        self._cell = row, col
         value = self._values[row, col]
         shown = f"{value:.4f}" if np.isfinite(value) else "not measured"
         words = f"{self._row_axis} {self._rows[row]} · {self._col_axis} {self._cols[col]} · {shown}"
-        self._words.tell(with_source(words, self._source), left=44, right=60, at_right=True)
+        at_right = col < len(self._cols) / 2
+        self._words.tell(with_source(words, self._source), left=44, right=60, at_right=at_right)
+        self.setAccessibleDescription(words)
+        self.column_met.emit(col)

@@ -91,7 +91,16 @@ class Notice(QFrame):
         self._close.setAccessibleName("Dismiss")
         self._close.clicked.connect(self.hide)
         row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        self._theme = theme
+        self._row = row
         self.hide()
+
+    def add_action(self, text: str, icon: str, act: Callable[[], None]) -> Button:
+        """A button before the cross."""
+        made = Button(self._theme, text, "", icon)
+        made.clicked.connect(act)
+        self._row.insertWidget(self._row.count() - 1, made, 0, Qt.AlignmentFlag.AlignTop)
+        return made
 
     def tell(self, level: str, text: str, hint: str = "") -> None:
         """Show a message; `level` is info, warning or error."""

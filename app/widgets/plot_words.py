@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+import pyqtgraph as pg
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QFocusEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
 from PySide6.QtWidgets import QLabel, QWidget
 
 from app.widgets.controls import label
@@ -10,6 +19,12 @@ from app.widgets.theme import Theme
 
 TOP = 6
 INSET_X, INSET_Y = 24, 8
+RING, RADIUS = 2, 4
+BY_KEYS = (
+    Qt.FocusReason.TabFocusReason,
+    Qt.FocusReason.BacktabFocusReason,
+    Qt.FocusReason.ShortcutFocusReason,
+)
 
 
 class PlotWords:
@@ -18,6 +33,8 @@ class PlotWords:
     def __init__(self, theme: Theme, plot: QWidget, empty: str) -> None:
         self._theme = theme
         self._plot = plot
+        plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        plot.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.empty = label(empty, "hint", wrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.unit = label("", "section")
@@ -56,10 +73,23 @@ class PlotWords:
 
 
 class PlotPanel(QWidget):
-    """A widget around a plot with words on it: what charts and heatmaps share. Subclasses make `_words`."""
+    """A widget around a plot with words on it: what charts and heatmaps share. Subclasses make its parts.
 
+    It takes the focus for its plot, with a ring for those who came by keys; `menu_wanted` tells where a menu
+    was asked for, by the pointer or by the menu key.
+    """
+
+    menu_wanted = Signal(QPoint)
+
+    _theme: Theme
     _words: PlotWords
     _source = ""
+    _ring = False
+    plot: pg.PlotWidget
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     @property
     def empty(self) -> QLabel:
@@ -78,6 +108,49 @@ class PlotPanel(QWidget):
     def set_source(self, text: str) -> None:
         """Where the values come from; stands below them in the readout."""
         self._source = text
+
+    @property
+    def source(self) -> str:
+        """Where the values come from, a line a part."""
+        return self._source
+
+    def unit_text(self) -> str:
+        """The unit of the values; "" without one."""
+        return self._words.unit.text()
+
+    def legend_entries(self) -> list[tuple[str, str]]:
+        """What the legend of a picture says: (text, colour)."""
+        return []
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The ring is for the keyboard: a click leaves none behind."""
+        super().focusInEvent(event)
+        self._ring = event.reason() in BY_KEYS
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Take the ring away."""
+        super().focusOutEvent(event)
+        self._ring = False
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The focus ring."""
+        super().paintEvent(event)
+        if self._ring:
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(QColor(self._theme.tokens.accent), RING))
+            painter.drawRoundedRect(self.rect().adjusted(1, 1, -1, -1), RADIUS, RADIUS)
+            painter.end()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Tell where a menu is wanted."""
+        self.menu_wanted.emit(event.globalPos())
+
+    def as_tsv(self) -> str:
+        """The values that are shown, for the clipboard."""
+        raise NotImplementedError
 
 
 def with_source(text: str, source: str) -> str:

@@ -1,0 +1,96 @@
+"""Keeping what a chart shows: as a picture in a file, or as numbers in the clipboard."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.views.dialogs import Dialogs
+from app.widgets.pictures import Picture
+from app.widgets.plot_words import PlotPanel
+from app.widgets.theme import Theme
+
+logger = logging.getLogger(__name__)
+
+SAVE_KEYS, COPY_KEYS = "Ctrl+Shift+E", "Ctrl+C"
+KINDS = (("Picture", ".png"), ("Vector picture", ".svg"))
+
+Tell = Callable[[str, str, str], None]
+"""Takes level, text and hint of a message."""
+
+
+class Keeper:
+    """Saves and copies panels.
+
+    Args:
+        owner: the widget whose window asks.
+        theme, dialogs: of the window.
+        tell: shows a message.
+        run: the words that begin the name of a file.
+    """
+
+    def __init__(
+        self, owner: QWidget, theme: Theme, dialogs: Dialogs, tell: Tell, run: Callable[[], str]
+    ) -> None:
+        self._owner = owner
+        self._theme = theme
+        self._dialogs = dialogs
+        self._tell = tell
+        self._run = run
+
+    def save(self, panel: PlotPanel, title: str, caption: str) -> None:
+        """Ask where, and write a picture of the panel."""
+        path = self._dialogs.save_file(
+            self._owner,
+            f"Save “{title}” as a picture",
+            f"{_slug(f'{self._run()} {title}')}.png",
+            KINDS,
+        )
+        if path is None:
+            return
+        lines = [line for text in (caption, panel.source) for line in text.splitlines() if line]
+        picture = Picture(self._theme, panel, title, panel.legend_entries(), lines)
+        try:
+            picture.save(path)
+        except OSError as error:
+            logger.warning("A picture was not saved: %s", error)
+            self._tell("error", f"The picture was not saved in {path}.", "Choose another folder.")
+            return
+        self._tell("info", f"Saved {path.name}.", "")
+
+    def copy(self, panel: PlotPanel) -> None:
+        """Put the numbers of a panel into the clipboard, as tab-separated text."""
+        QGuiApplication.clipboard().setText(panel.as_tsv())
+
+    def menu(
+        self,
+        panel: PlotPanel,
+        title: str,
+        caption: str,
+        at: QPoint,
+        more: tuple[tuple[str, str, Callable[[], None]], ...] = (),
+    ) -> QMenu:
+        """Show the menu of a panel; `more` are (words, keys, act) of its own."""
+        menu = QMenu(self._owner)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        entries = (
+            ("Save as a picture…", SAVE_KEYS, lambda: self.save(panel, title, caption)),
+            ("Copy the numbers", COPY_KEYS, lambda: self.copy(panel)),
+        )
+        for words, keys, act in (*entries, *more):
+            action = menu.addAction(words)
+            action.setShortcut(QKeySequence(keys))
+            action.setShortcutVisibleInContextMenu(True)
+            action.triggered.connect(act)
+        menu.popup(at)
+        return menu
+
+
+def _slug(text: str) -> str:
+    """A name for a file out of words."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.").lower() or "chart"

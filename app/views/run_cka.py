@@ -1,0 +1,250 @@
+"""CKA of a run: layers by steps with the curve of one step beside it, and the layer by layer map of any step."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QSlider
+
+from app.settings import Settings
+from app.viewmodels.run import RunViewModel
+from app.viewmodels.types import Heatmap
+from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
+from app.widgets.controls import Card, Elided, Picker, Segments, label
+from app.widgets.heatmap import FULL, HeatmapView
+from app.widgets.profile_strip import ProfileStrip
+from app.widgets.theme import Theme
+
+NO_CKA = (
+    "CKA compares what each layer computes with what the reference computes: 1 is the same up to "
+    "rotation and scale. The first measurement appears here."
+)
+FIT, FULL_KEY, OWN = "fit", "0", "own"
+RANGES = (
+    (FIT, "fit to data"),
+    (FULL_KEY, "0 to 1"),
+    ("0.5", ".5 to 1"),
+    ("0.9", ".9 to 1"),
+    ("0.99", ".99 to 1"),
+)
+RANGE_SETTING = "run.cka_range"
+
+
+class CkaCard(Card):
+    """CKA as layers by steps while training, or layer by layer of a checkpoint at a step."""
+
+    def __init__(self, settings: Settings, theme: Theme, keeper: Keeper) -> None:
+        super().__init__("CKA")
+        self._settings = settings
+        self._keeper = keeper
+        self._run: RunViewModel | None = None
+        self._subject = ""
+        self._step: int | None = None
+        self._shown: Heatmap | None = None
+        self._turned = False  # to the layers only because there were no steps yet
+        self.layout_choice = Segments(
+            theme,
+            "CKA layout",
+            (
+                ("steps", "layer \N{MULTIPLICATION SIGN} step"),
+                ("layers", "layer \N{MULTIPLICATION SIGN} layer"),
+            ),
+        )
+        self.layout_choice.chosen.connect(self._lay_out)
+        self.range = Picker("Range of the colours")
+        self.range.setToolTip(
+            "Range of the colours; the ends of the colour bar can be dragged, too"
+        )
+        self.range.chosen.connect(self._choose_range)
+        self.add_tool(self.layout_choice)
+        self.add_tool(self.range)
+        self.map = HeatmapView(theme, "CKA by layer", empty=NO_CKA)
+        self.map.column_met.connect(self._meet)
+        self.map.levels_dragged.connect(self._dragged)
+        self.map.menu_wanted.connect(self._menu)
+        self.profile = ProfileStrip(theme, "CKA of each layer at one step")
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.map, 1)
+        row.addWidget(self.profile)
+        self.body.addLayout(row, 1)
+        self.body.addLayout(self._choices())
+        self.how = Elided("", "hint")
+        self.body.addWidget(self.how)
+        for keys, act in ((SAVE_KEYS, self._save), (COPY_KEYS, lambda: keeper.copy(self.map))):
+            shortcut = QShortcut(QKeySequence(keys), self.map)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+        self._set_range(settings.views.get(RANGE_SETTING, FIT))
+
+    def _choices(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.subject = Picker("Checkpoint")
+        self.subject.chosen.connect(self._choose)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Step of the map")
+        self.slider.setToolTip("Step that is shown; the arrow keys go from one to the next")
+        self.slider.valueChanged.connect(self._slide)
+        self.at = label("", "hint")
+        row.addWidget(self.subject)
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.at)
+        return row
+
+    def show_run(self, run: RunViewModel) -> None:
+        """Show a run from its newest measurement."""
+        self._run = run
+        self._turned = False
+        self._subject = ""
+        self._step = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the map of the chosen layout, checkpoint and step."""
+        run = self._run
+        if run is None:
+            return
+        layers = self.layout_choice.current() == "layers"
+        live = bool(run.cka_subjects())
+        if self._turned and live:
+            self.layout_choice.choose("steps")
+            return
+        if not layers and not live and run.cka_maps():
+            self.layout_choice.choose("layers")
+            self._turned = True
+            return
+        options = self._options(run, layers)
+        keys = [key for key, _ in options]
+        if self._subject not in keys:
+            self._subject = keys[-1] if keys else ""
+            self._step = None
+        self.subject.set_options(options, self._subject)
+        self.subject.setVisible(len(options) > 1 or (layers and bool(options)))
+        steps = self._steps(run)
+        self._show_slider(steps)
+        self._paint(self._layers_map(run, steps) if layers else run.cka_live(self._subject))
+
+    def _lay_out(self, _: str) -> None:
+        self._turned = False
+        self.refresh()
+
+    def _options(self, run: RunViewModel, layers: bool) -> list[tuple[str, str]]:
+        live = [(stage, stage) for stage in run.cka_subjects()]
+        if not layers:
+            return live
+        maps = [(entry.subject, entry.label) for entry in run.cka_maps()]
+        finished = {key for key, _ in maps}
+        return maps + [
+            entry for entry in live if entry[0] not in finished and run.cka_steps(entry[0])
+        ]
+
+    def _steps(self, run: RunViewModel) -> tuple[int, ...]:
+        """The steps that the slider goes through: those measured, or those with a map."""
+        if not self._subject:
+            return ()
+        if self.layout_choice.current() == "layers":
+            return run.cka_steps(self._subject)
+        live = run.cka_live(self._subject)
+        return tuple(int(step) for step in live.positions) if live is not None else ()
+
+    def _show_slider(self, steps: tuple[int, ...]) -> None:
+        self.slider.setVisible(len(steps) > 1)
+        self.at.setVisible(len(steps) > 1)
+        if len(steps) < 2:
+            return
+        step = self._step if self._step in steps else steps[-1]
+        self.slider.blockSignals(True)
+        self.slider.setRange(0, len(steps) - 1)
+        self.slider.setValue(steps.index(step))
+        self.slider.blockSignals(False)
+        self.at.setText(f"step {step}")
+
+    def _layers_map(self, run: RunViewModel, steps: tuple[int, ...]) -> Heatmap | None:
+        if self._step in steps and self._step != steps[-1]:
+            return run.cka_map(self._subject, self._step)
+        for entry in run.cka_maps():
+            if entry.subject == self._subject:
+                return entry.heatmap
+        return run.cka_map(self._subject, steps[-1]) if steps else None
+
+    def _paint(self, heatmap: Heatmap | None) -> None:
+        self._shown = heatmap
+        self.range.setVisible(heatmap is not None)
+        by_steps = heatmap is not None and heatmap.col_axis == "step"
+        self.profile.setVisible(by_steps)
+        if heatmap is None:
+            self.how.set_text("")
+            self.map.clear()
+            return
+        self.how.set_text(heatmap.caption)
+        if self._run is not None:
+            self.map.set_source(self._run.source([self._subject], protocol=heatmap.caption))
+        self.map.set_data(
+            heatmap.values,
+            heatmap.rows,
+            heatmap.cols,
+            row_axis=heatmap.row_axis,
+            col_axis=heatmap.col_axis,
+            expected=self._expected(heatmap),
+        )
+        self.map.mark_column(self._column(heatmap) if by_steps else None)
+        self._meet(-1)
+
+    def _expected(self, heatmap: Heatmap) -> int:
+        """Columns there will be at the last planned step, at the pace of the columns so far."""
+        steps = self._run.planned_steps([self._subject]) if self._run is not None else 0
+        at = heatmap.positions
+        if len(at) < 2 or steps <= at[-1]:
+            return 0
+        return len(at) + int((steps - at[-1]) * (len(at) - 1) / (at[-1] - at[0]))
+
+    def _column(self, heatmap: Heatmap) -> int:
+        """The column of the step that was chosen; the newest one while none is."""
+        steps = [int(step) for step in heatmap.positions]
+        return steps.index(self._step) if self._step in steps else len(steps) - 1
+
+    def _meet(self, column: int) -> None:
+        """Draw the curve of a column; -1 goes back to that of the chosen step."""
+        shown, run = self._shown, self._run
+        if shown is None or run is None or shown.col_axis != "step":
+            return
+        at = column if 0 <= column < len(shown.cols) else self._column(shown)
+        self.profile.show_values(
+            shown.values[:, at], run.cka_floor(self._subject), f"step {shown.cols[at]}"
+        )
+
+    def _choose(self, subject: str) -> None:
+        self._subject = subject
+        self._step = None
+        self.refresh()
+
+    def _slide(self, place: int) -> None:
+        steps = self._steps(self._run) if self._run is not None else ()
+        if 0 <= place < len(steps):
+            self._step = steps[place] if place < len(steps) - 1 else None  # the end follows the run
+            self.refresh()
+
+    def _choose_range(self, key: str) -> None:
+        if key != OWN:
+            self._settings.views[RANGE_SETTING] = key
+            self._set_range(key)
+
+    def _set_range(self, key: str) -> None:
+        known = key if key in dict(RANGES) else FIT
+        self.range.set_options(RANGES, known)
+        self.map.set_range(None if known == FIT else (float(known), FULL[1]))
+
+    def _dragged(self, low: float, high: float) -> None:
+        self.range.set_options(((OWN, f"{low:.3g} to {high:.3g}"), *RANGES), OWN)
+
+    def _title(self) -> str:
+        what = "layer by step" if self.layout_choice.current() == "steps" else "layer by layer"
+        return f"CKA, {what}"
+
+    def _save(self) -> None:
+        self._keeper.save(self.map, self._title(), self.how.whole())
+
+    def _menu(self, at: QPoint) -> None:
+        if self._shown is not None:
+            self._keeper.menu(self.map, self._title(), self.how.whole(), at)

@@ -1,0 +1,129 @@
+"""Charts and heatmaps as pictures: PNG, or SVG whose lines and words stay lines and words.
+
+Every picture carries its title, its legend and where its numbers come from, so that it can be judged without
+the window it was taken from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtSvg import QSvgGenerator
+
+from app.widgets.plot_words import PlotPanel
+from app.widgets.theme import Theme
+
+SUFFIXES = (".png", ".svg")
+SCALE = 2
+"""Pixels of a PNG for each pixel of the window."""
+MARGIN = 16
+TITLE_PX, TEXT_PX = 15, 11
+LINE_PX = 16
+SWATCH = 14
+GAP = 6
+SVG_DPI = 96
+
+
+class Picture:
+    """A picture of one panel.
+
+    Args:
+        theme: its colours now; the picture has them, too.
+        panel: the chart or heatmap, as it is shown.
+        title: above it.
+        entries: (text, colour) of its legend.
+        caption: below it, a line each.
+    """
+
+    def __init__(
+        self,
+        theme: Theme,
+        panel: PlotPanel,
+        title: str,
+        entries: Sequence[tuple[str, str]],
+        caption: Sequence[str],
+    ) -> None:
+        self._theme = theme
+        self._panel = panel
+        self._title = title
+        self._entries = tuple(entries) if len(entries) > 1 else ()
+        self._caption = tuple(caption)
+
+    def size(self) -> QSize:
+        """In pixels of the window."""
+        plot = self._panel.plot.size()
+        below = LINE_PX * (len(self._entries) + len(self._caption)) + GAP
+        return QSize(plot.width() + 2 * MARGIN, plot.height() + below + 3 * MARGIN + TITLE_PX)
+
+    def save(self, path: Path) -> None:
+        """Write `path`; its suffix decides the format.
+
+        Raises:
+            ValueError: the suffix is neither .png nor .svg.
+            OSError: it cannot be written.
+        """
+        suffix = path.suffix.lower()
+        if suffix == ".svg":
+            self._save_svg(path)
+        elif suffix == ".png":
+            self._save_png(path)
+        else:
+            raise ValueError(f"{path.name}: a picture ends in .png or .svg")
+
+    def _save_png(self, path: Path) -> None:
+        image = QImage(self.size() * SCALE, QImage.Format.Format_ARGB32)
+        image.setDevicePixelRatio(SCALE)
+        painter = QPainter(image)
+        self._paint(painter)
+        painter.end()
+        if not image.save(str(path), b"PNG"):
+            raise OSError(f"{path} cannot be written")
+
+    def _save_svg(self, path: Path) -> None:
+        path.touch()  # says why, where the generator says nothing
+        made = QSvgGenerator()
+        made.setFileName(str(path))
+        made.setSize(self.size())
+        made.setViewBox(QRect(0, 0, self.size().width(), self.size().height()))
+        made.setResolution(SVG_DPI)
+        made.setTitle(self._title)
+        made.setDescription("\n".join(self._caption))
+        painter = QPainter()
+        if not painter.begin(made):
+            raise OSError(f"{path} cannot be written")
+        self._paint(painter)
+        painter.end()
+
+    def _paint(self, painter: QPainter) -> None:
+        tokens = self._theme.tokens
+        size = self.size()
+        painter.fillRect(0, 0, size.width(), size.height(), QColor(tokens.panel))
+        y = MARGIN
+        y = self._write(painter, self._title, y, TITLE_PX, tokens.ink)
+        plot = self._panel.plot
+        unit = self._panel.unit_text()
+        if unit:
+            self._write(painter, unit, y, TEXT_PX, tokens.third)
+        target = QRectF(MARGIN, y + GAP, plot.width(), plot.height())
+        plot.render(painter, target, plot.viewport().rect())
+        y += GAP + plot.height() + GAP
+        for text, colour in self._entries:
+            painter.fillRect(MARGIN, y + LINE_PX // 2, SWATCH, 2, QColor(colour))
+            y = self._write(painter, text, y, TEXT_PX, tokens.second, MARGIN + SWATCH + GAP)
+        for text in self._caption:
+            y = self._write(painter, text, y, TEXT_PX, tokens.second)
+
+    def _write(
+        self, painter: QPainter, text: str, y: int, pixels: int, colour: str, x: int = MARGIN
+    ) -> int:
+        font = self._theme.font()
+        font.setPixelSize(pixels)
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        height = LINE_PX if pixels == TEXT_PX else TITLE_PX + GAP // 2
+        box = QRectF(x, y, self.size().width() - x - MARGIN, height)
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        return y + height
