@@ -20,8 +20,10 @@ from PySide6.QtCore import (
 
 MOST_RUNS = 20
 """Runs in one answer."""
-START, WORD_START, IN_A_ROW, PER_GAP = 12, 8, 5, 1
+START, WORD_START, IN_A_ROW, PER_GAP = 12, 8, 8, 1
 """What a letter's place is worth: at the start, at the start of a word, after the one before; less per gap."""
+ENOUGH = 4
+"""The least that a letter must be worth on average; worse fits are noise."""
 ENTRY_ROLE = int(Qt.ItemDataRole.UserRole)
 
 Index = QModelIndex | QPersistentModelIndex
@@ -94,9 +96,10 @@ def matching(query: str, entries: Iterable[Entry]) -> tuple[Entry, ...]:
     for place, entry in enumerate(entries):
         title = entry.title.casefold()
         found = [rate(wanted, title), rate(wanted, f"{entry.group.casefold()} {title}")]
+        least = ENOUGH * len(wanted.replace(" ", ""))
+        values = [value for value in found if value is not None and value >= least]
         if wanted in entry.also.casefold():
-            found.append(0)
-        values = [value for value in found if value is not None]
+            values.append(0)
         if values:
             rated.append((-max(values), place, entry))
     return tuple(entry for _, _, entry in sorted(rated, key=lambda it: it[:2]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SETTINGS_ENTRIES = (
     ("theme", "Theme: follow the system, light or dark", "colours appearance night"),
-    ("density", "Density of tables and forms", "row height compact roomy spacing"),
+    ("density", "Density of tables", "row height compact roomy spacing"),
     (
         "storage",
         "Storage place and disk left",

@@ -148,11 +148,14 @@ def test_that_a_started_run_is_watched_to_its_end_and_looks_the_same_when_reopen
     world.store.record(uid, events[:12])
     until(qtbot, lambda: bool(model.series("divergence")))
     until(qtbot, lambda: [it.status for it in application.active()] == ["running"])
-    world.finish(uid, *events[12:])
+    with qtbot.waitSignal(application.runEnded, timeout=15000) as ended:
+        world.finish(uid, *events[12:])
+    assert ended.args == [uid, model.name, "done"]
     until(qtbot, lambda: model.status == "done" and not application.active())
     again = world.open()
     with qtbot.waitSignal(again.runs.loadedChanged, timeout=10000):
         again.begin()
+    again.runEnded.connect(lambda *_: pytest.fail("reading an old log is no end of a run"))
     reopened = again.open_run(uid)
     until(qtbot, lambda: reopened.loaded)
     until(qtbot, lambda: reopened.score_table() == model.score_table())

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QIcon
+from pytestqt.qtbot import QtBot
+
+from app.settings import Settings
+from app.viewmodels.endings import told
+from app.views import notifications
+from app.views.notifications import Desk, Notifications
+from app.widgets.theme import Theme
+from tests.app.conftest import Sample
+from tests.app.shell import Shell, shell_on
+
+
+class PaperDesk(QObject):
+    """A desktop that writes down what it is told."""
+
+    clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, str, bool]] = []
+        self.shares: list[tuple[float | None, int]] = []
+        self.active = False
+        self.able = True
+        self.rested = 0
+
+    def can_tell(self) -> bool:
+        return self.able
+
+    def tell(self, title: str, text: str, bad: bool) -> None:
+        self.told.append((title, text, bad))
+
+    def rest(self) -> None:
+        self.rested += 1
+
+    def is_active(self) -> bool:
+        return self.active
+
+    def progress(self, share: float | None, running: int) -> None:
+        self.shares.append((share, running))
+
+
+@pytest.fixture
+def desk(qtbot: QtBot) -> PaperDesk:
+    return PaperDesk()
+
+
+@pytest.fixture
+def telling(desk: PaperDesk) -> Iterator[Notifications]:
+    made = Notifications(Settings(), desk)  # type: ignore[arg-type]
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "bad"),
+    [
+        ("done", "Done: nf4", False),
+        ("failed", "Failed: nf4", True),
+        ("interrupted", "Needs attention: nf4", True),
+        ("stopped", "Stopped: nf4", False),
+    ],
+)
+def test_that_each_end_has_its_words(
+    telling: Notifications, desk: PaperDesk, status: str, title: str, bad: bool
+) -> None:
+    telling.ended("u", "nf4", status)
+    assert [(it[0], it[2]) for it in desk.told] == [(title, bad)]
+    assert desk.told[0][1] == told("nf4", status)[1]
+
+
+def test_that_a_state_that_is_no_end_says_nothing(telling: Notifications, desk: PaperDesk) -> None:
+    telling.ended("u", "nf4", "running")
+    assert desk.told == []
+
+
+def test_that_nobody_is_told_who_is_looking(telling: Notifications, desk: PaperDesk) -> None:
+    desk.active = True
+    telling.ended("u", "nf4", "done")
+    assert desk.told == []
+
+
+def test_that_it_can_be_switched_off(desk: PaperDesk) -> None:
+    Notifications(Settings(notifications=False), desk).ended("u", "nf4", "done")  # type: ignore[arg-type]
+    assert desk.told == []
+
+
+def test_that_a_desktop_without_messages_is_left_alone(
+    telling: Notifications, desk: PaperDesk
+) -> None:
+    desk.able = False
+    telling.ended("u", "nf4", "done")
+    assert desk.told == []
+
+
+def test_that_a_click_on_the_message_opens_the_run(
+    telling: Notifications, desk: PaperDesk, qtbot: QtBot
+) -> None:
+    telling.ended("the run", "nf4", "done")
+    with qtbot.waitSignal(telling.opened) as opened:
+        desk.clicked.emit()
+    assert opened.args == ["the run"]
+
+
+def test_that_progress_is_told_once_a_per_cent_and_taken_away_at_the_end(
+    telling: Notifications, desk: PaperDesk
+) -> None:
+    for share in (0.101, 0.104, 0.12):
+        telling.progressed(share, 1)
+    telling.close()
+    assert desk.shares == [(0.1, 1), (0.12, 1), (None, 0)]
+
+
+def test_that_the_real_desktop_is_asked_without_a_tray_and_without_a_bus(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/at/all")
+    parent = QObject()
+    desk = Desk(QIcon(), parent)
+    assert desk.can_tell() in (True, False)
+    notifications._tell_launcher(0.5)
+    desk.rest()
+    parent.deleteLater()
+
+
+@pytest.fixture
+def shell(sample: Sample, theme: Theme, qtbot: QtBot) -> Iterator[Shell]:
+    with shell_on(sample, theme, qtbot) as made:
+        yield made
+
+
+@pytest.mark.qt_log_ignore("does not support raise")
+def test_that_the_window_tells_the_desktop_and_a_click_shows_the_run(
+    shell: Shell, desk: PaperDesk
+) -> None:
+    window = shell.window
+    window.notifications._desk = desk  # type: ignore[assignment]
+    shell.application.runEnded.emit(shell.runs["done"], "nf4", "done")
+    assert [it[0] for it in desk.told] == ["Done: nf4"]
+    window.notifications._open()
+    assert window.page == "run"
+    assert window.run_page.run is not None
+    assert window.run_page.run.uid == shell.runs["done"]
+
+
+def test_that_title_and_taskbar_show_the_progress_of_the_first_run(
+    shell: Shell, desk: PaperDesk, qtbot: QtBot
+) -> None:
+    window = shell.window
+    window.notifications._desk = desk  # type: ignore[assignment]
+    window.open_run(shell.runs["running"])
+    run = window.run_page.run
+    assert run is not None
+    qtbot.waitUntil(lambda: run.loaded, timeout=10_000)
+    shell.application.activeChanged.emit()
+    assert run.progress is not None
+    assert f"{run.progress:.0%}" in window.windowTitle()
+    assert desk.shares[-1] == (int(100 * run.progress) / 100, 1)
+    assert "step 128 of 200" in window.status.doing.whole()
+    assert " · ends " in window.status.doing.whole()

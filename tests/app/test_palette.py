@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from app.viewmodels.palette import Entry, PaletteModel, arranged, matching, rate, runs_matching
+from app.views.pages import LISTED
+from app.widgets.theme import Theme
+from tests.app.conftest import Sample
+from tests.app.shell import Shell, shell_on
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+def entry(title: str, group: str = "Page", **more: object) -> Entry:
+    return Entry(title, group, lambda: None, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shell(sample: Sample, theme: Theme, qtbot: QtBot) -> Iterator[Shell]:
+    with shell_on(sample, theme, qtbot) as made:
+        yield made
+
+
+def titles(shell: Shell) -> list[str]:
+    model = shell.window.palette_box.model
+    return [model.entry(row).title for row in range(model.rowCount())]
+
+
+def test_that_letters_are_found_in_their_order_only() -> None:
+    assert rate("nr", "new run") is not None
+    assert rate("rn", "new") is None
+    assert rate("zz", "new run") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "better", "worse"),
+    [
+        ("nr", "new run", "internal error"),
+        ("co", "compare", "becomes slow"),
+        ("run", "run", "r u n"),
+        ("set", "settings", "runs of the test"),
+    ],
+)
+def test_that_starts_of_words_and_letters_in_a_row_are_worth_more(
+    query: str, better: str, worse: str
+) -> None:
+    good, bad = rate(query, better), rate(query, worse)
+    assert good is not None
+    assert bad is None or good > bad
+
+
+def test_that_the_best_fit_comes_first_and_noise_does_not_come() -> None:
+    entries = [entry("Internal error"), entry("Compare"), entry("New run")]
+    assert [it.title for it in matching("nr", entries)] == ["New run"]
+    assert [it.title for it in matching("", entries)] == [it.title for it in entries]
+
+
+def test_that_further_words_find_a_setting() -> None:
+    storage = entry("Storage place", "Setting", also="home folder REKINDLE_HOME")
+    assert matching("rekindle_home", [entry("Runs"), storage]) == (storage,)
+
+
+def test_that_runs_are_found_by_every_word_the_newest_first_and_only_as_many_as_fit() -> None:
+    runs = [(f"id{place}", f"nf4 seed {place}") for place in range(10_000)]
+    assert runs_matching("seed nf4", runs, most=3) == ("id0", "id1", "id2")
+    assert runs_matching("id9999", runs) == ("id9999",)
+    assert runs_matching("seed pruned", runs) == ()
+
+
+def test_that_a_command_named_as_typed_stands_before_runs_and_a_fuzzy_one_after() -> None:
+    runs = [entry("nf4 · run of today", "Run")]
+    commands = [entry("New run"), entry("Runs")]
+    found = [it.title for it in arranged("runs", commands, runs)]
+    assert found[:2] == ["Runs", "nf4 · run of today"]
+
+
+def test_that_the_list_is_a_sound_model(qtmodeltester: ModelTester) -> None:
+    model = PaletteModel()
+    model.take([entry("a"), entry("b", enabled=False), entry("c")])
+    qtmodeltester.check(model)
+    assert not model.flags(model.index(1)) & Qt.ItemFlag.ItemIsEnabled
+    spoken = model.data(model.index(1), int(Qt.ItemDataRole.AccessibleTextRole))
+    assert spoken == "Page, b, not now"
+    assert (model.next_enabled(0, 1), model.next_enabled(2, 1), model.next_enabled(0, -1)) == (
+        2,
+        0,
+        2,
+    )
+    model.take([entry("b", enabled=False)])
+    assert model.next_enabled(-1, 1) == -1
+
+
+def test_that_ctrl_k_opens_it_and_enter_goes_to_the_page(shell: Shell, qtbot: QtBot) -> None:
+    window = shell.window
+    qtbot.keyClick(window, Qt.Key.Key_K, CTRL)
+    palette = window.palette_box
+    assert palette.isVisible()
+    assert palette.field.hasFocus()
+    qtbot.keyClicks(palette.field, "settings")
+    assert titles(shell)[0] == "Settings"
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert not palette.isVisible()
+    assert window.page == "settings"
+
+
+def test_that_the_field_of_the_header_opens_it_by_a_click_and_esc_gives_the_focus_back(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window = shell.window
+    window.runs_page.search.setFocus()
+    qtbot.mouseClick(window.header.search, Qt.MouseButton.LeftButton)
+    palette = window.palette_box
+    assert palette.isVisible()
+    qtbot.keyClick(palette.field, Qt.Key.Key_Escape)
+    assert not palette.isVisible()
+    assert window.runs_page.search.hasFocus()
+    assert window.isVisible()
+
+
+def test_that_arrows_choose_a_line_and_its_words_are_told_to_a_screen_reader(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    palette = shell.window.palette_box
+    palette.open()
+    first = palette.field.accessibleDescription()
+    qtbot.keyClick(palette.field, Qt.Key.Key_Down)
+    assert palette.list.currentIndex().row() == 1
+    assert palette.field.accessibleDescription() != first
+    qtbot.keyClick(palette.field, Qt.Key.Key_Up)
+    qtbot.keyClick(palette.field, Qt.Key.Key_Up)
+    assert palette.list.currentIndex().row() == palette.model.rowCount() - 1
+    qtbot.keyClick(palette.field, Qt.Key.Key_PageUp)
+    assert palette.list.currentIndex().row() < palette.model.rowCount() - 1
+
+
+def test_that_a_run_is_found_by_its_name_and_opened_by_a_click(shell: Shell, qtbot: QtBot) -> None:
+    window, palette = shell.window, shell.window.palette_box
+    palette.open()
+    qtbot.keyClicks(palette.field, "pruned 10")
+    index = palette.model.index(titles(shell).index("fixture · pruned 10 %, then SDFT"))
+    place = palette.list.visualRect(index).center()
+    qtbot.mouseClick(palette.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert window.page == "run"
+    assert window.run_page.run is not None
+    assert window.run_page.run.uid == shell.runs["pruned"]
+
+
+def test_that_pages_actions_of_the_page_presets_and_settings_are_listed(shell: Shell) -> None:
+    shell.window.show_page("settings")
+    shell.window.palette_box.open()
+    found = titles(shell)
+    assert found[0] == "Open the home folder"  # what can be done here comes first
+    assert {place.title for place in LISTED} <= set(found)
+    assert any("Quickstart" in title for title in found)
+    assert "Storage place and disk left" in found
+
+
+def test_that_what_cannot_be_done_now_is_grey_and_enter_does_not_do_it(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    shell.window.show_page("compare")
+    palette = shell.window.palette_box
+    palette.open()
+    qtbot.keyClicks(palette.field, "take all runs out")
+    row = titles(shell).index("Take all runs out of the comparison")
+    assert not palette.model.entry(row).enabled
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert palette.isVisible()
+
+
+def test_that_a_click_beside_it_closes_it_and_one_on_it_does_not(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    palette = shell.window.palette_box
+    palette.open()
+    qtbot.mouseClick(palette, Qt.MouseButton.LeftButton, pos=palette.panel.geometry().center())
+    assert palette.isVisible()
+    qtbot.mouseClick(palette, Qt.MouseButton.LeftButton, pos=QPoint(5, palette.height() - 5))
+    assert not palette.isVisible()
+
+
+def test_that_nothing_found_says_so(shell: Shell, qtbot: QtBot) -> None:
+    palette = shell.window.palette_box
+    palette.open()
+    qtbot.keyClicks(palette.field, "qqqzzz")
+    assert palette.nothing.isVisible()
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert palette.isVisible()
+
+
+def test_that_it_follows_the_size_of_the_window(shell: Shell, qtbot: QtBot) -> None:
+    window = shell.window
+    window.palette_box.open()
+    window.resize(1000, 620)
+    qtbot.waitUntil(lambda: window.palette_box.width() == window.centralWidget().width())
+    assert window.palette_box.rect().contains(window.palette_box.panel.geometry())

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QShortcut
+from pytestqt.qtbot import QtBot
+
+from app.views.pages import LISTED, keys_of
+from app.widgets.theme import Theme
+from tests.app.conftest import Sample
+from tests.app.shell import Shell, shell_on
+
+
+@pytest.fixture
+def shell(sample: Sample, theme: Theme, qtbot: QtBot) -> Iterator[Shell]:
+    with shell_on(sample, theme, qtbot) as made:
+        yield made
+
+
+def test_that_f1_and_the_question_mark_open_and_close_the_drawer(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window = shell.window
+    for key in (Qt.Key.Key_F1, Qt.Key.Key_Question):
+        qtbot.keyClick(window, key)
+        assert window.shortcuts.isVisible()
+        assert window.shortcuts.cross.hasFocus()
+        qtbot.keyClick(window.shortcuts.cross, key)
+        assert not window.shortcuts.isVisible()
+
+
+def test_that_a_question_mark_can_be_typed_into_a_field(shell: Shell, qtbot: QtBot) -> None:
+    search = shell.window.runs_page.search
+    search.setFocus()
+    qtbot.keyClicks(search, "why?")
+    assert search.text() == "why?"
+    assert not shell.window.shortcuts.isVisible()
+
+
+def test_that_the_button_opens_it_and_esc_closes_only_the_drawer(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window = shell.window
+    qtbot.mouseClick(window.header.shortcuts, Qt.MouseButton.LeftButton)
+    assert window.shortcuts.isVisible()
+    qtbot.keyClick(window.shortcuts.cross, Qt.Key.Key_Escape)
+    assert not window.shortcuts.isVisible()
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert window.isVisible()
+
+
+def test_that_tab_stays_in_the_drawer_while_it_is_open(shell: Shell, qtbot: QtBot) -> None:
+    drawer = shell.window.shortcuts
+    drawer.open()
+    for _ in range(3):
+        qtbot.keyClick(drawer.cross, Qt.Key.Key_Tab)
+        assert drawer.isAncestorOf(shell.window.focusWidget())
+
+
+def test_that_only_keys_that_work_here_are_listed(shell: Shell) -> None:
+    window = shell.window
+    window.show_page("settings")
+    lines = dict(window.shortcuts.lines())
+    assert lines["Search runs, commands, settings"] == "Ctrl K"
+    assert "Next theme" not in lines  # it has no keys
+    assert "Reset the preferences…" not in lines
+    for place in LISTED:
+        assert lines[place.title] == keys_of(place).replace("+", " ")
+
+
+def test_that_every_key_of_the_window_is_listened_to_once(shell: Shell) -> None:
+    here = Qt.FindChildOption.FindDirectChildrenOnly
+    kept = [it.key().toString() for it in shell.window.findChildren(QShortcut, "", here)]
+    assert len(kept) == len(set(kept))
+    listed = {keys for _, keys in shell.window.shortcuts.lines()}
+    assert {"Ctrl K", "F1", "Ctrl 1"} <= listed
+
+
+def test_that_a_click_beside_the_drawer_closes_it(shell: Shell, qtbot: QtBot) -> None:
+    drawer = shell.window.shortcuts
+    drawer.open()
+    qtbot.mouseClick(drawer, Qt.MouseButton.LeftButton, pos=QPoint(10, 300))
+    assert not drawer.isVisible()
