@@ -60,7 +60,7 @@ class Desk:
         if sys.platform.startswith("linux"):
             _tell_launcher(share)
         else:
-            QGuiApplication.setBadgeNumber(running)  # type: ignore[attr-defined]
+            _badge(running)
 
 
 class Notifications(QObject):
@@ -112,6 +112,13 @@ class Notifications(QObject):
     def _open(self) -> None:
         if self._uid:
             self.opened.emit(self._uid)
+
+
+def _badge(number: int) -> None:
+    """Put a number on the program's icon in the dock or taskbar; 0 takes it away."""
+    program = QGuiApplication.instance()
+    if isinstance(program, QGuiApplication):
+        program.setBadgeNumber(number)
 
 
 def _tell_launcher(share: float | None) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
@@ -126,6 +131,43 @@ def test_that_the_real_desktop_is_asked_without_a_tray_and_without_a_bus(
     notifications._tell_launcher(0.5)
     desk.rest()
     parent.deleteLater()
+
+
+def test_that_the_number_of_runs_can_be_put_on_the_icon(qapp: QApplication) -> None:
+    notifications._badge(2)
+    notifications._badge(0)
+
+
+@pytest.mark.skipif(shutil.which("dbus-run-session") is None, reason="needs a session bus to start")
+def test_that_docks_hear_the_progress_on_a_real_bus() -> None:
+    """In a process with a bus of its own: what is sent is what Unity's LauncherEntry asks for."""
+    code = (
+        "import sys\n"
+        "from PySide6.QtCore import QCoreApplication, QObject, QTimer, SLOT, Slot\n"
+        "from PySide6.QtDBus import QDBusConnection, QDBusMessage\n"
+        "from app.views.notifications import LAUNCHER, _tell_launcher\n"
+        "program = QCoreApplication([])\n"
+        "class Dock(QObject):\n"
+        "    @Slot(QDBusMessage)\n"
+        "    def hear(self, message):\n"
+        "        print(message.signature(), message.arguments()[0])\n"
+        "        program.quit()\n"
+        "dock = Dock()\n"
+        "bus = QDBusConnection.sessionBus()\n"
+        "assert bus.isConnected()\n"
+        "assert bus.connect('', LAUNCHER[0], LAUNCHER[1], LAUNCHER[2], dock, SLOT('hear(QDBusMessage)'))\n"
+        "QTimer.singleShot(0, lambda: _tell_launcher(0.5))\n"
+        "QTimer.singleShot(10_000, program.quit)\n"
+        "program.exec()\n"
+    )
+    done = subprocess.run(
+        ["dbus-run-session", "--", sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["sa{sv}", "application://rekindle.desktop"]
 
 
 @pytest.fixture
