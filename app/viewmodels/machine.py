@@ -6,6 +6,7 @@ recorded with a run: what a run needed is in its own events.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from app.viewmodels import words
 from app.viewmodels.gpus import GpuReading, Gpus
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 1.0
 FIRST_SECONDS = 0.2
@@ -115,6 +118,7 @@ class _Sampler(QThread):
         self._end = threading.Event()
         self._before: tuple[float, int, int] | None = None
         self.pids: Mapping[str, int] = {}
+        self.missed = False
 
     def end(self) -> None:
         """End the thread and wait for it."""
@@ -128,9 +132,21 @@ class _Sampler(QThread):
         psutil.cpu_percent()  # the first call only sets the beginning
         ended = self._end.wait(FIRST_SECONDS)
         while not ended:
-            self.sampled.emit(self._look())
+            self._sample()
             ended = self._end.wait(SECONDS)
         self._gpus.close()
+
+    def _sample(self) -> None:
+        """Look and tell; a disk that is away (a network drive, a stick) may come back."""
+        try:
+            sample = self._look()
+        except OSError as error:
+            if not self.missed:
+                logger.warning("the machine could not be looked at: %s", error)
+            self.missed = True
+            return
+        self.missed = False
+        self.sampled.emit(sample)
 
     def _look(self) -> Sample:
         memory = psutil.virtual_memory()
@@ -152,7 +168,10 @@ class _Sampler(QThread):
 
     def _disk_rates(self) -> tuple[float, float]:
         """Bytes read and written a second by the whole machine since the last look."""
-        counters = psutil.disk_io_counters()
+        try:
+            counters = psutil.disk_io_counters()
+        except NotImplementedError:  # a container that is not told
+            counters = None
         if counters is None:  # a machine without disks of its own
             return 0.0, 0.0
         now, before = time.monotonic(), self._before

@@ -17,6 +17,8 @@ from app.widgets.curves import Line
 from app.widgets.theme import Theme
 
 SPACING = 8
+WHOLE = 100
+"""Per cent."""
 WAITING = "The first figures come after a second."
 CHARTS = (
     ("load", "Load", "per cent"),
@@ -60,6 +62,8 @@ class MachinePanel(QWidget):
             cell.addWidget(label(f"{title} · {unit}", "small"))
             chart = LineChart(theme, title, x_label="second", empty=WAITING)
             self.charts[key] = chart
+            if key == "load":
+                chart.set_y_range(0, WHOLE)
             cell.addWidget(chart, 1)
             if key == "heat":
                 cell.addWidget(self.no_gpu, 1)

@@ -145,7 +145,7 @@ class MainWindow(QMainWindow):
                 if wish is not None:
                     wish.connect(slot)
             if key == "runs":
-                page.column.insertWidget(1, self.first_steps)
+                page.column.insertWidget(page.column.count() - 1, self.first_steps)
             self.stack.addWidget(page)
             apply_density(page, self._settings.density)
         return page
@@ -273,6 +273,7 @@ class MainWindow(QMainWindow):
         """What pages ask of the window, by the name of their signal."""
         return {
             "opened": self.open_run,
+            "run_wanted": self.open_run,
             "compared": self.compare,
             "reused": self._reuse,
             "new_wanted": lambda: self.show_page("new"),

@@ -172,6 +172,21 @@ def test_that_the_thread_samples_this_machine_and_a_worker(
     assert set(threading.enumerate()) >= before
 
 
+def test_that_a_disk_that_is_away_ends_nothing_and_may_come_back(
+    tmp_path: Path, qtbot: QtBot
+) -> None:
+    place = tmp_path / "stick"
+    monitor = MachineMonitor(place, gpus=lambda: Gpus(lambda: fake_nvml()))
+    monitor.begin()
+    qtbot.waitUntil(lambda: monitor._sampler.missed, timeout=10_000)
+    assert monitor.latest is None
+    place.mkdir()
+    qtbot.waitUntil(lambda: monitor.latest is not None, timeout=10_000)
+    assert not monitor._sampler.missed
+    monitor.close()
+    monitor.deleteLater()
+
+
 def test_that_closing_before_the_beginning_is_no_trouble(monitor: MachineMonitor) -> None:
     monitor.close()
     assert monitor.latest is None

@@ -7,7 +7,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QShortcut
 from pytestqt.qtbot import QtBot
 
-from app.views.pages import LISTED, keys_of
+from app.settings import Settings
+from app.views import shell_commands
+from app.views.pages import LISTED, PAGES, Place, keys_of
 from app.widgets.theme import Theme
 from tests.app.conftest import Sample
 from tests.app.shell import Shell, shell_on
@@ -83,3 +85,34 @@ def test_that_a_click_beside_the_drawer_closes_it(shell: Shell, qtbot: QtBot) ->
     drawer.open()
     qtbot.mouseClick(drawer, Qt.MouseButton.LeftButton, pos=QPoint(10, 300))
     assert not drawer.isVisible()
+
+
+def test_that_a_hidden_page_is_offered_to_developers_only(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REKINDLE_DEVELOPER", raising=False)
+    gallery = Place("gallery", "Gallery", "palette", "nowhere", "Nothing", hidden=True)
+    monkeypatch.setattr(shell_commands, "PAGES", (*PAGES, gallery))
+    commands = shell_commands.ShellCommands(
+        shell.settings, shell.window._commands._shown, shell.window._acts()
+    )
+    assert "Gallery" not in [it.title for it in commands.entries()]
+    shell.settings.developer = True
+    assert "Gallery" in [it.title for it in commands.entries()]
+    assert keys_of(gallery) == ""
+    assert not any(place.hidden for place in LISTED)
+
+
+def test_that_the_rail_marks_nothing_for_a_page_that_is_not_in_it(shell: Shell) -> None:
+    rail = shell.window.rail
+    rail.select("gallery")
+    assert not any(it.isChecked() for it in rail._buttons.values())
+    rail.select("runs")
+    assert [key for key, it in rail._buttons.items() if it.isChecked()] == ["runs"]
+
+
+def test_that_every_page_names_a_module_and_a_class_and_keys_of_its_own() -> None:
+    kinds = {place.key: place for place in PAGES}
+    assert len(kinds) == len(PAGES)
+    assert len({keys_of(place) for place in LISTED}) == len(LISTED) <= 9
+    assert Settings().page in kinds
