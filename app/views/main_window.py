@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FIRST_SIZE = (1280, 800)
 SMALLEST_SIZE = (960, 600)
 APP_ICON = "fire"
+DIAGNOSE = "Copy diagnostics"
 LAST_RUN = "shell.run"
 """The run shown last, in the settings."""
 
@@ -76,6 +77,8 @@ class MainWindow(QMainWindow):
         self.header = Header(theme, settings)
         self.stack = QStackedWidget()
         self.notice = Notice(theme)
+        self.diagnose = self.notice.add_action(DIAGNOSE, "copy", self._copy_diagnostics)
+        self._fault = ("", "")
         listed = [(place.key, place.title, place.icon) for place in pages.LISTED]
         self.rail = Rail(theme, listed)
         self.status = StatusBar()
@@ -347,11 +350,13 @@ class MainWindow(QMainWindow):
     def _tell(self, level: str, text: str, hint: str) -> None:
         self.first_steps.set_busy(False)
         self.notice.tell(level, text, hint)
-        if level == "error":
-            self.notice.offer("Copy diagnostics", lambda: self._copy_diagnostics(text, hint))
+        self._fault = (text, hint)
+        self.diagnose.setText(f" {DIAGNOSE}")
+        self.diagnose.setVisible(level == "error")
 
-    def _copy_diagnostics(self, text: str, hint: str) -> None:
-        QGuiApplication.clipboard().setText(fault_report(text, hint, self._log()))
+    def _copy_diagnostics(self) -> None:
+        QGuiApplication.clipboard().setText(fault_report(*self._fault, self._log()))
+        self.diagnose.setText(" Copied")
 
     def _choose_density(self, density: Density) -> None:
         apply_density(self, density)

@@ -81,12 +81,6 @@ class Notice(QFrame):
         self._text = label(wrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         row.addWidget(self._text, 1)
-        self.remedy = Button(theme, "", "quiet")
-        self.remedy.setAccessibleName("What helps")
-        self.remedy.hide()
-        self.remedy.clicked.connect(self._act)
-        self._remedy: Callable[[], None] | None = None
-        row.addWidget(self.remedy, 0, Qt.AlignmentFlag.AlignTop)
         self._close = Button(theme, "", "quiet", "x")
         self._close.setAccessibleName("Dismiss")
         self._close.clicked.connect(self.hide)
@@ -107,16 +101,4 @@ class Notice(QFrame):
         self._text.setText(f"{text}\n{hint}" if hint else text)
         restyle(self, "level", level)
         self.setAccessibleName(text)
-        self.remedy.hide()
         self.show()
-
-    def offer(self, text: str, act: Callable[[], None]) -> None:
-        """Put a button beside the message that is shown; the next message takes it away."""
-        self._remedy = act
-        self.remedy.setText(text)
-        self.remedy.setAccessibleName(text)
-        self.remedy.show()
-
-    def _act(self) -> None:
-        if self._remedy is not None:
-            self._remedy()
