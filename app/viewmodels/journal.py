@@ -170,8 +170,6 @@ _SIGNALS = (
 )
 
 
-_IN_SIGNALS = frozenset(signal.code for signal in _SIGNALS if signal.code)
-"""Warnings that a row above tells already."""
 _NEWS = frozenset({"stopped_early"})
 """What is told as a warning and is none: it was asked for."""
 
@@ -191,8 +189,9 @@ def guard_rows(
             warned = mine.get(signal.code)
             step = warned.step if warned is not None else None
             rows.append(replace(_row(signal, curve), stage=stage, step=step))
+    told = {signal.code for signal in _SIGNALS if any(curves.get(it, stage) for it in signal.keys)}
     for warning in mine.values():
-        if warning.code not in _IN_SIGNALS:
+        if warning.code not in told:
             now = guard_now(warning.code, warning.values)
             text = guard(warning.code, {})
             rows.append(

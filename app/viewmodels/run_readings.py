@@ -182,5 +182,9 @@ class RunReadings(QObject):
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """The newest lines of the log before the one that says how the run ended."""
-        lines = [it.text for it in self._fold.journal.lines if not it.text.startswith("Run ")]
+        lines = [
+            f"{it.clock}  {it.text}"
+            for it in self._fold.journal.lines
+            if not it.text.startswith("Run ")
+        ]
         return tuple(lines[-count:])

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QSizePolicy
 
 from app.viewmodels.axes import Axis
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Band, Series
 from app.views.chart_choices import ChartChoices
 from app.widgets.charts import LineChart
-from app.widgets.controls import Button, Card, Picker, label
+from app.widgets.controls import Button, Card, label
 from app.widgets.curves import LevelLine, Line, MarkLine
 from app.widgets.decimate import Floats
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 ACCURACY = "accuracy"
 TASK = f"{ACCURACY}/"
@@ -80,9 +80,8 @@ class ChartTile(Card):
         self._choices = choices
         self._run: RunViewModel | None = None
         self.key = ""
-        self.which = Picker("Metric")
+        self.which = TitlePicker("Metric")
         self.which.setProperty("heading", True)
-        self.which.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.which.chosen.connect(self.chosen)
         self.add_first(self.which)
         self.cross = Button(theme, "", "cross", "x")

@@ -22,11 +22,12 @@ from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
 from app.widgets.controls import Button, Picker
 from app.widgets.linked import LinkedCharts
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 FIRST_CHARTS = (FIRST_KEYS[0], ACCURACY)
 SMOOTHING = (("0", "raw"), ("0.6", "EMA .6"), ("0.9", "EMA .9"), ("0.97", "EMA .97"))
 SMOOTHING_TIP = "Exponential moving average, over the faint raw curve"
-TILE_WIDTH, TILE_HEIGHT = 240, 176
+TILE_WIDTH, TILE_HEIGHT = 240, 200
 """Least size of a chart with its heading."""
 GAP = 12
 TOOLS_GAP = 6
@@ -67,7 +68,7 @@ class ChartsArea(QWidget):
         self.add = Button(self._theme, "Charts", "quiet", "chart-line-up")
         self.add.setToolTip("Choose which charts stand here")
         self.add.clicked.connect(self.choose_charts)
-        self.x_axis = Picker("Horizontal axis")
+        self.x_axis = TitlePicker("Horizontal axis")
         self.x_axis.setToolTip("What stands on the horizontal axis of all charts")
         self.x_axis.chosen.connect(self._set_x_axis)
         self.smoothing = Picker("Smoothing")
@@ -98,6 +99,7 @@ class ChartsArea(QWidget):
     def show_run(self, run: RunViewModel) -> None:
         """Show a run's charts: those chosen last, or divergence and accuracy."""
         self._run = run
+        self.linked.put_cross(None)
         self.linked.follow()
         self.refresh()
 
@@ -194,7 +196,17 @@ class ChartsArea(QWidget):
             self.tiles.append(tile)
             self.linked.add(tile.chart)
             tile.show()
+            self._chain()
         self._arrange()
+
+    def _chain(self) -> None:
+        """Let Tab go from the choices through the charts in their order, and on to what follows."""
+        before: QWidget = self.whole
+        for tile in self.tiles:
+            legend = tile.chart.legend
+            for widget in (tile.which, tile.cross, tile.chart, legend, *legend.buttons.values()):
+                QWidget.setTabOrder(before, widget)
+                before = widget
 
     def _arrange(self) -> None:
         columns = max(min(len(self.tiles), self.scroller.width() // TILE_WIDTH), 1)

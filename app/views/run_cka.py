@@ -10,10 +10,11 @@ from app.settings import Settings
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Heatmap
 from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
-from app.widgets.controls import Card, Elided, Picker, Segments, label
+from app.widgets.controls import Card, Elided, Segments, label
 from app.widgets.heatmap import FULL, HeatmapView
 from app.widgets.profile_strip import ProfileStrip
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 NO_CKA = (
     "CKA compares what each layer computes with what the reference computes: 1 is the same up to "
@@ -51,7 +52,7 @@ class CkaCard(Card):
             ),
         )
         self.layout_choice.chosen.connect(self._lay_out)
-        self.range = Picker("Range of the colours")
+        self.range = TitlePicker("Range of the colours")
         self.range.setToolTip(
             "Range of the colours; the ends of the colour bar can be dragged, too"
         )
@@ -80,7 +81,7 @@ class CkaCard(Card):
     def _choices(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.subject = Picker("Checkpoint")
+        self.subject = TitlePicker("Checkpoint")
         self.subject.chosen.connect(self._choose)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step of the map")

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QWidget
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Completion
 from app.widgets.completions import CompletionView
-from app.widgets.controls import Button, Card, Elided, Picker, Segments
+from app.widgets.controls import Button, Card, Elided, Segments
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 PICKS = (("newest", "newest"), ("best", "best"), ("worst", "worst"), ("random", "random"))
 ALL_STEPS = ""
@@ -65,7 +66,7 @@ class CompletionsCard(Card):
         row = QHBoxLayout(made)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
-        self.steps = Picker("Step of the completions")
+        self.steps = TitlePicker("Step of the completions")
         self.steps.chosen.connect(lambda _: self._pick_again())
         self.search = QLineEdit()
         self.search.setAccessibleName("Search the completions")

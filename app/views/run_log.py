@@ -21,8 +21,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPlainTextEdit, QV
 
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import LogLine
-from app.widgets.controls import Button, Elided, Picker
+from app.widgets.controls import Button, Elided
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 LOG_BLOCKS = 100_000
 SLICE_SECONDS = 0.005
@@ -77,7 +78,7 @@ class LogPanel(QWidget):
         self.search.setPlaceholderText("Search (Ctrl+F)")
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(lambda _: self.rewrite())
-        self.level = Picker("Lines of the log")
+        self.level = TitlePicker("Lines of the log")
         self.level.set_options(LEVELS, "all")
         self.level.chosen.connect(lambda _: self.rewrite())
         self.count = Elided("", "hint")

@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 from app.widgets.chart_marks import References
 from app.widgets.crosshair import Crosshair, Reading, moved, readings
 from app.widgets.curves import Line
-from app.widgets.plot_words import PlotPanel, with_source
+from app.widgets.plot_words import PlotPanel
 
 AXIS_WIDTH = 38
 ZOOM_STEP = 0.7
@@ -112,10 +112,11 @@ class HandledPanel(PlotPanel):
             texts.append(f"and {len(found) - MOST_READINGS} more")
         if leading:
             texts.insert(0, f"{self._x_label} {self._x_text(at)}")
-        texts += [mark.text for mark in self.references.near(at, self._per_pixel())]
+            texts += [mark.text for mark in self.references.near(at, self._per_pixel())]
         low, high = self.x_range
-        self._words.tell(
-            with_source("\n".join(texts), self._source if leading else ""),
+        self._words.tell_with(
+            "\n".join(texts),
+            self._source if leading else "",
             left=AXIS_WIDTH + 6,
             right=10,
             at_right=at < (low + high) / 2,

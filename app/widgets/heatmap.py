@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.widgets.chart_copy import matrix_as_tsv
 from app.widgets.decimate import Floats, thinned
-from app.widgets.plot_words import PlotPanel, PlotWords, with_source
+from app.widgets.plot_words import PlotPanel, PlotWords
 from app.widgets.theme import Theme
 
 AXIS_PX = 10
@@ -259,6 +259,6 @@ class HeatmapView(PlotPanel):
         shown = f"{value:.4f}" if np.isfinite(value) else "not measured"
         words = f"{self._row_axis} {self._rows[row]} · {self._col_axis} {self._cols[col]} · {shown}"
         at_right = col < len(self._cols) / 2
-        self._words.tell(with_source(words, self._source), left=44, right=60, at_right=at_right)
+        self._words.tell_with(words, self._source, left=44, right=60, at_right=at_right)
         self.setAccessibleDescription(words)
         self.column_met.emit(col)

@@ -59,6 +59,11 @@ class LinkedCharts(QObject):
         if self._charts:
             self._charts[0].show_at(x)
 
+    def put_cross(self, at: float | None) -> None:
+        """Stand the crosshair of all charts at `at`, or take it away."""
+        for chart in self._charts:
+            chart.put_cross(at, leading=False)
+
     def _cross(self, at: float | None) -> None:
         leader = self.sender()
         for chart in self._charts:

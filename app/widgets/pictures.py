@@ -76,10 +76,11 @@ class Picture:
     def _save_png(self, path: Path) -> None:
         image = QImage(self.size() * SCALE, QImage.Format.Format_ARGB32)
         image.setDevicePixelRatio(SCALE)
+        image.fill(QColor(self._theme.tokens.panel))
         painter = QPainter(image)
         self._paint(painter)
         painter.end()
-        if not image.save(str(path), b"PNG"):
+        if not image.save(str(path)):
             raise OSError(f"{path} cannot be written")
 
     def _save_svg(self, path: Path) -> None:

@@ -20,6 +20,8 @@ from app.widgets.theme import Theme
 TOP = 6
 INSET_X, INSET_Y = 24, 8
 RING, RADIUS = 2, 4
+MOST_WIDTH = 16_777_215
+"""QWIDGETSIZE_MAX, which Qt for Python does not name."""
 BY_KEYS = (
     Qt.FocusReason.TabFocusReason,
     Qt.FocusReason.BacktabFocusReason,
@@ -63,10 +65,24 @@ class PlotWords:
         self.unit.setText(text)
         self.unit.adjustSize()
 
+    def tell_with(self, text: str, source: str, *, left: int, right: int, at_right: bool) -> None:
+        """Show the readout and, where there is room below it, where its numbers come from."""
+        self.tell(with_source(text, source), left=left, right=right, at_right=at_right)
+        if source and self.readout.geometry().bottom() > self._plot.height():
+            self.tell(text, left=left, right=right, at_right=at_right)
+
     def tell(self, text: str, *, left: int, right: int, at_right: bool) -> None:
         """Show the readout, `left` pixels from the left edge or `right` from the right one."""
+        room = self._plot.width() - left - right
         self.readout.setText(text)
+        self.readout.setWordWrap(False)
         self.readout.adjustSize()
+        if self.readout.width() > room:
+            self.readout.setWordWrap(True)
+            self.readout.setFixedWidth(max(room, 1))
+            self.readout.adjustSize()
+            self.readout.setMinimumWidth(0)
+            self.readout.setMaximumWidth(MOST_WIDTH)
         x = self._plot.width() - self.readout.width() - right if at_right else left
         self.readout.move(max(x, left), TOP)
         self.readout.show()
@@ -108,6 +124,7 @@ class PlotPanel(QWidget):
     def set_source(self, text: str) -> None:
         """Where the values come from; stands below them in the readout."""
         self._source = text
+        self.plot.setToolTip(text)
 
     @property
     def source(self) -> str:

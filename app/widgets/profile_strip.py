@@ -16,10 +16,10 @@ from app.widgets.decimate import Floats, limits
 from app.widgets.heatmap import AXIS_PX
 from app.widgets.theme import Theme
 
-WIDTH = 88
+WIDTH = 96
 TOP, BOTTOM = 4, 18
 """Margins of the heatmap's image."""
-PAD = 0.04
+PAD = 0.18
 TITLE_TOP = 4
 
 
@@ -42,7 +42,7 @@ class ProfileStrip(QWidget):
         self._item.hideAxis("left")
         axis = self._item.getAxis("bottom")
         axis.setHeight(BOTTOM)
-        axis.setStyle(tickLength=0, tickTextOffset=4)
+        axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=False)
         box = self._item.getViewBox()
         box.disableAutoRange()
         box.setMouseEnabled(x=False, y=False)
@@ -83,7 +83,7 @@ class ProfileStrip(QWidget):
         self._place()
 
     def _place(self) -> None:
-        self._title.move(max(self.plot.width() - self._title.width() - 6, 0), TITLE_TOP)
+        self._title.move(max((self.plot.width() - self._title.width()) // 2, 0), TITLE_TOP)
 
     def _recolour(self) -> None:
         tokens = self._theme.tokens

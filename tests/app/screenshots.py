@@ -115,7 +115,7 @@ def main(folder: Path, only: str = "") -> None:
         shoot("run-failed")
         for name in ("helps", "no help"):
             window.open_run(uids[name])
-            window.run_page.curves.which.chosen.emit("held_out_loss")
+            window.run_page.area.tiles[0].chosen.emit("held_out_loss")
             settle()
             shoot(f"run-{name.replace(' ', '-')}")
         window.compare([uids["done"], uids["pruned"]])

@@ -16,10 +16,11 @@ from app.viewmodels import presets
 from app.viewmodels.application import Application
 from app.viewmodels.journal import line_of
 from app.viewmodels.run import RunViewModel
+from app.views.chart_choices import ChartChoices
+from app.views.chart_tile import ChartTile
 from app.views.demonstration_line import DemonstrationLine
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
-from app.views.run_charts import MetricCard
 from app.widgets.controls import Chip
 from app.widgets.theme import Theme
 from core.events import GuardWarning, Metrics
@@ -117,16 +118,15 @@ def test_that_the_best_step_of_the_held_out_loss_is_marked(theme: Theme, qtbot: 
     (best,) = run.best("held_out_loss")
     assert best.text == "best: step 40, 0.31 nats/token; these weights are kept"
     assert run.best("loss") == ()
-    card = MetricCard(Settings(), theme)
+    card = ChartTile(theme, ChartChoices(Settings()))
     qtbot.addWidget(card)
-    card.show_run(run)
+    card.show_run(run, "divergence")
     assert not card.note.isVisibleTo(card)
-    card.which.chosen.emit("held_out_loss")
+    card.show_run(run, "held_out_loss")
     assert card.note.isVisibleTo(card)
     assert card.note.text().startswith("Best: step 40")
     card.chart.redraw()
-    assert any(it.value() == 40 for it in card.chart._mark_items)
-    assert not card.smoothing.isVisibleTo(card)  # a value that is named is the one that is drawn
+    assert any(mark.x == 40 for mark in card.chart.references.marks)
     (curve,) = run.series("held_out_loss")
     assert curve.sparse
 

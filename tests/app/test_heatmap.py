@@ -35,8 +35,10 @@ def test_that_an_empty_map_teaches(view: HeatmapView) -> None:
 def test_that_zooming_spans_the_values_and_the_full_range_is_zero_to_one(view: HeatmapView) -> None:
     view.set_data(VALUES, ROWS, COLS)
     assert view.levels == (0.9, 0.99)
-    view.set_zoomed(False)
+    view.set_range((0.0, 1.0))
     assert view.levels == (0.0, 1.0)
+    view.set_range(None)
+    assert view.levels == (0.9, 0.99)
 
 
 def test_that_equal_values_still_have_a_range(view: HeatmapView) -> None:

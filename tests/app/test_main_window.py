@@ -116,8 +116,8 @@ def test_that_tab_goes_from_card_to_card_as_one_reads(opened: Opened, qtbot: QtB
     qtbot.waitUntil(lambda: window.run_page.completions.view.isVisible(), timeout=10_000)
     qtbot.wait(300)
     assert _cards_by_tab(window.run_page) == [
-        "Curves",
-        "Accuracy on held-out",
+        "Divergence to teacher",
+        "Accuracy: Tooluse",
         "CKA",
         "Completions",
         "Scores, guards and log",

@@ -235,7 +235,8 @@ def test_that_a_finished_run_fills_every_part(run_page: RunPage, desk: Desk, qtb
     run = _open(desk, run_page, "done", qtbot)
     assert run_page.title.whole() == run.name
     assert len(run_page.strip.cards) == 3
-    for chart in (run_page.curves.chart, run_page.accuracy.chart):
+    assert run_page.area.shown() == ["divergence", "accuracy/tooluse"]
+    for chart in (tile.chart for tile in run_page.area.tiles):
         chart.redraw()
         assert not chart.empty.isVisible()
     assert not run_page.cka.map.empty.isVisible()
@@ -258,19 +259,21 @@ def test_that_the_metric_and_the_map_can_be_chosen(
     run_page: RunPage, desk: Desk, qtbot: QtBot
 ) -> None:
     _open(desk, run_page, "done", qtbot)
-    card = run_page.curves
+    card = run_page.area.tiles[0]
     assert card.which.key() == "divergence"
     card.which.setCurrentIndex(card.which.findData("entropy"))
     card.which.chosen.emit("entropy")
     assert card.which.key() == "entropy"
+    assert desk.settings.views["run.charts"] == "entropy,accuracy/tooluse"
     cka = run_page.cka
     cka.layout_choice.choose("layers")
     assert cka.slider.isVisible()
     cka.slider.setValue(0)
     assert cka.at.text() == "step 5"
     low, _ = cka.map.levels
-    cka.zoom.click()
+    cka.range.chosen.emit("0")
     assert cka.map.levels == (0.0, 1.0) != (low, 1.0)
+    assert desk.settings.views["run.cka_range"] == "0"
 
 
 def test_that_the_map_turns_to_the_steps_when_training_is_measured(
@@ -375,8 +378,9 @@ def test_that_a_run_waiting_for_its_first_event_shows_what_will_be_there(
     run = desk.application.open_run(desk.runs["waiting"])
     run_page.show_run(run)
     run_page.refresh_now()
-    run_page.curves.chart.redraw()
-    assert run_page.curves.chart.empty.isVisible()
+    chart = run_page.area.tiles[0].chart
+    chart.redraw()
+    assert chart.empty.isVisible()
     assert run_page.cka.map.empty.isVisible()
     assert not run_page.completions.view.isVisible()
 

@@ -16,7 +16,7 @@ from app.viewmodels.types import (
     ScoreTable,
     StageCard,
 )
-from app.views.run_panels import choose
+from app.views.run_completions import choose
 from app.views.score_rows import score_rows
 from app.widgets.completions import CompletionView, last_line, tint
 from app.widgets.controls import Elided, Segments
