@@ -60,6 +60,7 @@ class ChartsArea(QWidget):
         self.scroller.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.scroller.setWidget(self._ground)
         column.addWidget(self.scroller, 1)
+        self._lay_out(len(FIRST_CHARTS))  # made with the page, not when a run is opened
         self._show_tools()
 
     def _tools(self) -> QHBoxLayout:

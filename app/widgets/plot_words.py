@@ -32,10 +32,11 @@ BY_KEYS = (
 class PlotWords:
     """Labels over `plot` that never take the mouse from it."""
 
-    def __init__(self, theme: Theme, plot: QWidget, empty: str) -> None:
+    def __init__(self, theme: Theme, plot: pg.PlotWidget, empty: str) -> None:
         self._theme = theme
         self._plot = plot
-        plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (plot, plot.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         plot.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.empty = label(empty, "hint", wrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)

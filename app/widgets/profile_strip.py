@@ -32,7 +32,8 @@ class ProfileStrip(QWidget):
         self.setFixedWidth(WIDTH)
         self.setAccessibleName(name)
         self.plot = pg.PlotWidget(background=None)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (self.plot, self.plot.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setAccessibleName(name)
         self._item = self.plot.getPlotItem()
