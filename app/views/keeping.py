@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.viewmodels.answers import Offload
 from app.views.dialogs import Dialogs
 from app.widgets.pictures import Picture
 from app.widgets.plot_words import PlotPanel
@@ -31,16 +34,24 @@ class Keeper:
         owner: the widget whose window asks.
         theme, dialogs: of the window.
         tell: shows a message.
+        offload: runs a job away from the window's thread, then hands on its answer.
         run: the words that begin the name of a file.
     """
 
     def __init__(
-        self, owner: QWidget, theme: Theme, dialogs: Dialogs, tell: Tell, run: Callable[[], str]
+        self,
+        owner: QWidget,
+        theme: Theme,
+        dialogs: Dialogs,
+        tell: Tell,
+        offload: Offload,
+        run: Callable[[], str],
     ) -> None:
         self._owner = owner
         self._theme = theme
         self._dialogs = dialogs
         self._tell = tell
+        self._offload = offload
         self._run = run
 
     def save(self, panel: PlotPanel, title: str, caption: str) -> None:
@@ -55,13 +66,14 @@ class Keeper:
             return
         lines = [line for text in (caption, panel.source) for line in text.splitlines() if line]
         picture = Picture(self._theme, panel, title, panel.legend_entries(), lines)
-        try:
-            picture.save(path)
-        except OSError as error:
-            logger.warning("A picture was not saved: %s", error)
+        content = picture.encoded(path.suffix)
+        self._offload(lambda: _written(path, content), lambda answer: self._answer(path, answer))
+
+    def _answer(self, path: Path, written: object) -> None:
+        if written:
+            self._tell("info", f"Saved {path.name}.", "")
+        else:
             self._tell("error", f"The picture was not saved in {path}.", "Choose another folder.")
-            return
-        self._tell("info", f"Saved {path.name}.", "")
 
     def copy(self, panel: PlotPanel) -> None:
         """Put the numbers of a panel into the clipboard, as tab-separated text."""
@@ -89,6 +101,18 @@ class Keeper:
             action.triggered.connect(act)
         menu.popup(at)
         return menu
+
+
+def _written(path: Path, content: bytes) -> bool:
+    """Write a file in one move, in the thread of the reader."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        logger.warning("A picture was not saved: %s", error)
+        return False
+    return True
 
 
 def _slug(text: str) -> str:

@@ -7,16 +7,14 @@ the window it was taken from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtCore import QBuffer, QIODevice, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 
 from app.widgets.plot_words import PlotPanel
 from app.widgets.theme import Theme
 
-SUFFIXES = (".png", ".svg")
 SCALE = 2
 """Pixels of a PNG for each pixel of the window."""
 MARGIN = 16
@@ -25,6 +23,8 @@ LINE_PX = 16
 SWATCH = 14
 GAP = 6
 SVG_DPI = 96
+MOST_HEIGHT = 10_000
+WRAPPED = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
 
 
 class Picture:
@@ -55,46 +55,41 @@ class Picture:
     def size(self) -> QSize:
         """In pixels of the window."""
         plot = self._panel.plot.size()
-        below = LINE_PX * (len(self._entries) + len(self._caption)) + GAP
+        below = LINE_PX * len(self._entries) + sum(map(self._height, self._caption)) + GAP
         return QSize(plot.width() + 2 * MARGIN, plot.height() + below + 3 * MARGIN + TITLE_PX)
 
-    def save(self, path: Path) -> None:
-        """Write `path`; its suffix decides the format.
+    def encoded(self, suffix: str) -> bytes:
+        """The content of a file of this kind.
 
         Raises:
             ValueError: the suffix is neither .png nor .svg.
-            OSError: it cannot be written.
         """
-        suffix = path.suffix.lower()
-        if suffix == ".svg":
-            self._save_svg(path)
-        elif suffix == ".png":
-            self._save_png(path)
-        else:
-            raise ValueError(f"{path.name}: a picture ends in .png or .svg")
+        kinds = {".png": self._png, ".svg": self._svg}
+        if suffix.lower() not in kinds:
+            raise ValueError(f"{suffix}: a picture ends in .png or .svg")
+        buffer = QBuffer()
+        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+        kinds[suffix.lower()](buffer)
+        return bytes(buffer.data().data())
 
-    def _save_png(self, path: Path) -> None:
+    def _png(self, device: QIODevice) -> None:
         image = QImage(self.size() * SCALE, QImage.Format.Format_ARGB32)
         image.setDevicePixelRatio(SCALE)
         image.fill(QColor(self._theme.tokens.panel))
         painter = QPainter(image)
         self._paint(painter)
         painter.end()
-        if not image.save(str(path)):
-            raise OSError(f"{path} cannot be written")
+        image.save(device, "PNG")  # type: ignore[call-overload]
 
-    def _save_svg(self, path: Path) -> None:
-        path.touch()  # says why, where the generator says nothing
+    def _svg(self, device: QIODevice) -> None:
         made = QSvgGenerator()
-        made.setFileName(str(path))
+        made.setOutputDevice(device)
         made.setSize(self.size())
         made.setViewBox(QRect(0, 0, self.size().width(), self.size().height()))
         made.setResolution(SVG_DPI)
         made.setTitle(self._title)
         made.setDescription("\n".join(self._caption))
-        painter = QPainter()
-        if not painter.begin(made):
-            raise OSError(f"{path} cannot be written")
+        painter = QPainter(made)
         self._paint(painter)
         painter.end()
 
@@ -124,7 +119,16 @@ class Picture:
         font.setPixelSize(pixels)
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        height = LINE_PX if pixels == TEXT_PX else TITLE_PX + GAP // 2
+        height = self._height(text) if pixels == TEXT_PX else TITLE_PX + GAP // 2
         box = QRectF(x, y, self.size().width() - x - MARGIN, height)
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.drawText(box, WRAPPED, text)
         return y + height
+
+    def _height(self, text: str) -> int:
+        """Of small words in as many lines as they need."""
+        font = self._theme.font()
+        font.setPixelSize(TEXT_PX)
+        room = QRect(0, 0, self._panel.plot.width(), MOST_HEIGHT)
+        metrics = QFontMetrics(font)
+        lines = round(metrics.boundingRect(room, WRAPPED, text).height() / metrics.height())
+        return LINE_PX * max(lines, 1)
