@@ -13,6 +13,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import (
+    QPaintEvent,
     QResizeEvent,
     QShowEvent,
 )
@@ -231,8 +232,14 @@ class LineChart(HandledPanel):
             self._timer.start(REDRAW_MS)
 
     def _draw_if_visible(self) -> None:
-        if self.isVisible():
+        if self.isVisible() and not self.visibleRegion().isEmpty():
             self._draw()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A chart that was scrolled out of sight was not drawn; it catches up when it is seen again."""
+        super().paintEvent(event)
+        if self._dirty and not self._timer.isActive():
+            self._timer.start()
 
     def showEvent(self, event: QShowEvent) -> None:
         """A hidden chart is not drawn; it catches up when it appears."""

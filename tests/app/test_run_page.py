@@ -288,6 +288,25 @@ def test_that_charts_are_chosen_taken_away_and_remembered(
     assert area.shown() == ["entropy"]  # the last one stays
 
 
+def test_that_a_chart_out_of_sight_is_not_drawn_until_it_is_scrolled_to(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    area = shown.page.area
+    for key in ("entropy", "completion_length", "grad_norm", "learning_rate"):
+        area.set_shown(key, True)
+    last = area.tiles[-1].chart
+    qtbot.waitUntil(lambda: last.visibleRegion().isEmpty())
+    qtbot.wait(150)
+    drawn = last.draws
+    area.refresh()
+    qtbot.wait(250)
+    assert last.draws == drawn
+    bar = area.scroller.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    qtbot.waitUntil(lambda: last.draws > drawn)
+    assert last.lines()
+
+
 def test_that_choosing_what_stands_elsewhere_lets_two_charts_change_places(shown: Shown) -> None:
     area = shown.page.area
     area.tiles[0].chosen.emit("accuracy/tooluse")
