@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
-from app.viewmodels import estimate_words
+from app.viewmodels import estimate_words, remedies
 from app.viewmodels.recipe_types import NeedLine
 from core.engine import estimate_process, spawn
 from core.engine.estimate import Estimate
@@ -136,6 +136,19 @@ class EstimatesViewModel(QObject):
         if self._estimate is None or self._estimate.memory is None:
             return ""
         return estimate_words.whole(self._estimate)
+
+    def ways(self) -> tuple[tuple[str, str, str], ...]:
+        """What a click can do about stages that do not fit or are tight: stage, knob, words."""
+        found = self._estimate
+        if found is None:
+            return ()
+        return tuple(
+            (stage.stage, knob, remedies.WORDS[knob])
+            for stage in found.stages
+            if not stage.implied and estimate_words.remedy(found, stage)
+            for knob in stage.knobs[: estimate_words.KNOBS_SHOWN]
+            if knob in remedies.WORDS and knob != remedies.OF_TASKS
+        )
 
     def lines(self) -> tuple[NeedLine, ...]:
         """What each stage needs, in the order of the recipe; implied measurements are left out."""

@@ -8,13 +8,15 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.viewmodels import fixes, recipe_file, recipe_words
+from app.viewmodels import fixes, presets, recipe_file, recipe_words, remedies
 from app.viewmodels.preview import PreviewViewModel
 from app.viewmodels.recipe_checks import RecipeChecks
 from app.viewmodels.recipe_editing import RecipeEditing
+from app.viewmodels.recipe_edits import MEASURING
 from app.viewmodels.recipe_form import card_of
 from app.viewmodels.recipe_types import FieldView, ProblemView, Value
 from app.viewmodels.types import StageCard
+from core.recipe.field import BASE
 from core.recipe.files import resolve_paths
 from core.recipe.messages import Problem
 from core.recipe.spec import Recipe
@@ -65,6 +67,11 @@ class NewRunViewModel(RecipeEditing):
         self._check()
 
     # cards
+
+    def source_of(self, place: int) -> str:
+        """Id of the checkpoint that the card at a place makes or, for a measurement, reads."""
+        card = self.cards()[place]
+        return (card.source or BASE) if card.kind in MEASURING else card.id
 
     def cards(self) -> tuple[StageCard, ...]:
         """The base and the stages; the key of card i + 1 is `str(i)`."""
@@ -133,6 +140,19 @@ class NewRunViewModel(RecipeEditing):
         else:
             self.set(path, way_out.value)
 
+    def apply_remedy(self, stage: str, knob: str) -> None:
+        """Do what the estimate offers for a stage that needs too much."""
+        place = self._edits.index(stage)
+        if place is None or not self.editable:
+            return
+        if knob == remedies.INSERTED:
+            source = self.cards()[place + 1].source
+            self.add_stage("quantize", source or BASE)
+            return
+        known = {it.path.rsplit(".", 1)[-1]: it.value for it in self.fields_of(str(place))}
+        for name, value in remedies.settings(knob, known.get).items():
+            self.set(f"{STAGES}.{place}.{name}", value)
+
     # problems, start
 
     def problems(self) -> tuple[ProblemView, ...]:
@@ -181,6 +201,11 @@ class NewRunViewModel(RecipeEditing):
     def file(self) -> str:
         """The file it began with or was saved in; "" for none."""
         return self._origin[0] if self._origin is not None else ""
+
+    @property
+    def saves_to(self) -> str:
+        """The file to save in: the one it began with, unless it ships with the application."""
+        return "" if presets.is_shipped(self.file) else self.file
 
     def command(self) -> str:
         """The command line that does the same."""

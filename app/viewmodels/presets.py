@@ -51,6 +51,11 @@ def named(name: str, folder: Path = FOLDER) -> str:
     return str(path) if path.is_file() else ""
 
 
+def is_shipped(path: str) -> bool:
+    """Whether a file is one of those that ship with the application."""
+    return bool(path) and FOLDER in Path(path).resolve().parents
+
+
 def overrides(before: Any, after: Any) -> list[str] | None:
     """The `path=value` settings that turn one recipe into the other; None when they cannot.
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.viewmodels.first_item import first_item
+from app.viewmodels.first_item import NoSuchItem, first_item
 from app.viewmodels.teacher_prompt import TeacherPrompt, is_taught, teacher_prompt
 from core.data.example import Example
 from core.errors import UserError
@@ -43,8 +43,10 @@ class PreviewViewModel(QObject):
         self._offload = offload
         self._stage: Mapping[str, Any] | None = None
         self._dataset = ""
-        self._wanted: tuple[str, Path] | None = None  # source as JSON, folder
-        self._known: tuple[str, Path] | None = None
+        self._wanted: tuple[str, Path, int] | None = None  # source as JSON, folder, item
+        self._known: tuple[str, Path, int] | None = None
+        self._number = 0
+        self._ends = False  # the shown item is the last one
         self._found: _Found = READING
         self._prompt = TeacherPrompt(why_not=NO_STAGE)
         self._timer = QTimer(self, singleShot=True, interval=LOOK_AFTER_MS)
@@ -69,10 +71,34 @@ class PreviewViewModel(QObject):
         named = self._stage.get("dataset") if self._stage is not None else None
         self._dataset = str(named[0] if isinstance(named, list) and named else named or "")
         source = _source(datasets.get(self._dataset))
-        self._wanted = None if source is None else (source.model_dump_json(), folder)
+        wanted = None if source is None else (source.model_dump_json(), folder)
+        if wanted is None or self._wanted is None or wanted != self._wanted[:2]:
+            self._number, self._ends = 0, False
+        self._wanted = None if wanted is None else (*wanted, self._number)
         if self._wanted is not None and not self._is_known():
             self._timer.start()
         self._tell()
+
+    @property
+    def number(self) -> int:
+        """How many items come before the shown one."""
+        return self._number
+
+    @property
+    def can_go_on(self) -> bool:
+        """There may be an item behind the shown one."""
+        return bool(self._prompt.turns) and not self._ends
+
+    def turn(self, delta: int) -> None:
+        """Show an earlier or later item; past the end nothing changes."""
+        number = max(self._number + delta, 0)
+        if self._wanted is None or number == self._number or (delta > 0 and self._ends):
+            return
+        source, folder, _ = self._wanted
+        self._number, self._ends = number, False
+        self._wanted = (source, folder, number)
+        self._look()
+        self.changed.emit()
 
     def _is_known(self) -> bool:
         """Whether the wanted item has been read; what could not be read is tried again."""
@@ -82,11 +108,21 @@ class PreviewViewModel(QObject):
         wanted = self._wanted
         if wanted is None or self._is_known():
             return
-        source, folder = DatasetSource.model_validate_json(wanted[0]), wanted[1]
-        self._offload(lambda: _read(source, folder), lambda found: self._take(wanted, found))
+        source, folder, number = DatasetSource.model_validate_json(wanted[0]), *wanted[1:]
+        self._offload(
+            lambda: _read(source, folder, number), lambda found: self._take(wanted, found)
+        )
 
-    def _take(self, wanted: tuple[str, Path], found: _Found) -> None:
-        if wanted == self._wanted:
+    def _take(self, wanted: tuple[str, Path, int], found: _Found | None) -> None:
+        if wanted != self._wanted:
+            return
+        if found is None:  # the dataset ends before it
+            self._number, self._ends = wanted[2] - 1, True
+            self._wanted = (*wanted[:2], self._number)
+            self._look()
+            self._tell()
+            self.changed.emit()
+        else:
             self._known, self._found = wanted, found
             self._tell()
 
@@ -101,8 +137,10 @@ class PreviewViewModel(QObject):
         if self._wanted is None:
             return TeacherPrompt(why_not=NO_DATASET)
         found = self._found if self._wanted == self._known else READING
+        if found is READING and self._prompt.turns and self._prompt.item.startswith(self._dataset):
+            return self._prompt  # the item before stays until the next one is read
         if isinstance(found, Example):
-            return teacher_prompt(self._stage, self._dataset, found)
+            return teacher_prompt(self._stage, self._dataset, found, self._number)
         return TeacherPrompt(item=self._dataset, why_not=found)
 
 
@@ -113,8 +151,10 @@ def _source(raw: Any) -> DatasetSource | None:
         return None
 
 
-def _read(source: DatasetSource, folder: Path) -> _Found:
+def _read(source: DatasetSource, folder: Path, number: int) -> _Found | None:
     try:
-        return first_item(source, folder)
+        return first_item(source, folder, number)
+    except NoSuchItem:
+        return None
     except UserError as error:
         return error.message, error.hint

@@ -150,6 +150,11 @@ class RecipeEditing(QObject):
         if self.editable:
             self._edited(self._edits.place_stage(stage, place))
 
+    def entries(self, kind: str) -> tuple[str, ...]:
+        """Names of the recipe's datasets, tasks or models."""
+        found = self._document.get(kind)
+        return tuple(map(str, found)) if isinstance(found, dict) else ()
+
     def add_dataset(self, name: str = "") -> None:
         """Add a dataset whose file is still to be chosen."""
         self._add("datasets", name or "data", {"file": ""})

@@ -6,6 +6,7 @@ Every variant is checked like a recipe of its own, off the window's thread, once
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -241,6 +242,10 @@ class SweepViewModel(QObject):
         """The arguments that make the command line do the same."""
         found = [part for axis in self._axes for part in ("--sweep", f"{axis.path}={axis.typed}")]
         return [*found, *(["--zip"] if self._combine == "zip" and found else [])]
+
+    def quoted(self) -> list[str]:
+        """The same arguments as a shell wants them."""
+        return [shlex.quote(part) for part in self.arguments()]
 
     # inside
 

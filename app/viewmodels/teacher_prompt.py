@@ -40,6 +40,7 @@ class TeacherPrompt:
 
     Attributes:
         turns: the conversation; empty where there is nothing to show.
+        student: what the student is shown beside it.
         item: which item of which dataset.
         answer: what follows the turns, and whose tokens it is.
         budget: how long it is, in sentences.
@@ -48,6 +49,7 @@ class TeacherPrompt:
     """
 
     turns: tuple[Turn, ...] = ()
+    student: tuple[Turn, ...] = ()
     item: str = ""
     answer: str = ""
     budget: tuple[str, ...] = ()
@@ -67,18 +69,21 @@ def is_taught(stage: Mapping[str, Any]) -> bool:
     )
 
 
-def teacher_prompt(stage: Mapping[str, Any], dataset: str, example: Example) -> TeacherPrompt:
+def teacher_prompt(
+    stage: Mapping[str, Any], dataset: str, example: Example, number: int = 0
+) -> TeacherPrompt:
     """The prompt for one example.
 
     Args:
         stage: raw settings; may hold nonsense.
         dataset: what the recipe calls it.
         example: the item.
+        number: how many items come before it.
     """
-    item = f"{dataset}, first item"
+    item = f"{dataset}, {'first item' if not number else f'item {number + 1}'}"
     if not example.demonstration:
         why = (
-            f"The first item of {dataset} has no demonstration.",
+            f"{'The first item' if not number else f'Item {number + 1}'} of {dataset} has no demonstration.",
             "Map the column that holds it to demonstration, or train on another dataset.",
         )
         return TeacherPrompt(item=item, why_not=why)
@@ -88,8 +93,10 @@ def teacher_prompt(stage: Mapping[str, Any], dataset: str, example: Example) -> 
         *(Turn(it.role, (("question", it.content),)) for it in example.messages[:-1]),
         Turn("user", _filled(template, example)),
     )
+    asked = tuple(Turn(it.role, (("question", it.content),)) for it in example.messages)
+    student = turns if stage.get("kind") == "bootstrap" else asked
     return TeacherPrompt(
-        turns, item, _answer(stage), _budget(stage, turns, example), problem_of(template)
+        turns, student, item, _answer(stage), _budget(stage, turns, example), problem_of(template)
     )
 
 
@@ -126,7 +133,8 @@ def _budget(stage: Mapping[str, Any], turns: tuple[Turn, ...], example: Example)
     limits = (_value(stage, "max_prompt_length"), _value(stage, "max_completion_length"))
     if all(isinstance(it, int) for it in limits):
         found.append(
-            f"Tokens are counted when it runs: at most {limits[0]:,} of prompt and {limits[1]:,} of answer."
+            f"Tokens are counted when it runs: at most {limits[0]:,} of prompt and {limits[1]:,} of answer; "
+            "an item with a longer prompt is left out and counted, never cut."
         )
     return tuple(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.viewmodels.estimates import EstimatesViewModel
@@ -58,10 +58,16 @@ class EstimateLine(QWidget):
 
 
 class EstimatePanel(QStackedWidget):
-    """Every stage with the items of its peak and their sum."""
+    """Every stage with the items of its peak and their sum; `remedy_wanted` asks to turn a knob of a stage."""
+
+    remedy_wanted = Signal(str, str)
 
     def __init__(self, model: EstimatesViewModel, theme: Theme) -> None:
         super().__init__()
+        self._theme = theme
+        self._ways: dict[tuple[str, str], Button] = {}
+        self._row = QVBoxLayout()
+        self._row.setSpacing(4)
         self._model = model
         self._empty = Empty(theme, "hourglass", "No estimate yet", NOTHING, small=True)
         self.table = Table(theme, "Estimated memory")
@@ -71,6 +77,7 @@ class EstimatePanel(QStackedWidget):
         column = QVBoxLayout(filled)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.remedies)
+        column.addLayout(self._row)
         column.addWidget(self.table, 1)
         column.addWidget(self.notes)
         self.addWidget(self._empty)
@@ -99,4 +106,26 @@ class EstimatePanel(QStackedWidget):
         remedies = [line.remedy for line in lines if line.remedy]
         self.remedies.setText("\n".join(remedies))
         self.remedies.setVisible(bool(remedies))
+        self._show_ways()
         self.notes.setText("\n".join(filter(None, (self._model.total, self._model.machine))))
+
+    def way(self, stage: str, knob: str) -> Button:
+        """The button that turns a knob of a stage."""
+        return self._ways[stage, knob]
+
+    def _show_ways(self) -> None:
+        """A button for each way to make it fit; those that stay are kept."""
+        offered = {(stage, knob): words for stage, knob, words in self._model.ways()}
+        for key in [key for key in self._ways if key not in offered]:
+            gone = self._ways.pop(key)
+            gone.hide()
+            gone.deleteLater()
+        for key, words in offered.items():
+            if key not in self._ways:
+                stage, knob = key
+                made = Button(self._theme, f"{stage}: {words}", "", "magic-wand")
+                made.clicked.connect(
+                    lambda _=False, stage=stage, knob=knob: self.remedy_wanted.emit(stage, knob)
+                )
+                self._row.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+                self._ways[key] = made

@@ -1,74 +1,73 @@
-"""New run: the recipe as a row of cards, the chosen card's form, and the YAML beside it, always equal."""
+"""New run: the recipe as a row of cards, the chosen card's form, and beside it what the recipe comes to."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QGuiApplication, QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QFrame,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QMenu,
-    QPlainTextEdit,
-    QSplitter,
-    QStackedWidget,
-    QWidget,
-)
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent, QStandardItemModel
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QWidget
 
 from app.settings import Settings
-from app.viewmodels.estimates import EstimatesViewModel
-from app.viewmodels.new_run import NewRunViewModel
-from app.views.estimate_panel import EstimateLine, EstimatePanel
+from app.viewmodels.application import Application
+from app.views.dialogs import Dialogs
+from app.views.estimate_panel import EstimateLine
 from app.views.page import Page
+from app.views.recipe_form_card import RecipeFormCard, popup
+from app.views.recipe_sides import RecipeSides
 from app.views.splitting import restore, splitter
-from app.views.teacher_preview import TeacherPreview
-from app.widgets.controls import Button, Card, Chip, Picker, Segments, label
-from app.widgets.messages import Empty
-from app.widgets.spec_form import SpecForm
-from app.widgets.stage_strip import CARD_WIDTH, RECIPE_HEIGHT, StageStrip
+from app.views.stage_menu import StageMenus
+from app.widgets.actions import PageAction
+from app.widgets.controls import Button, Chip, Picker, label
+from app.widgets.recipe_strip import RecipeStrip
+from app.widgets.stage_strip import CARD_WIDTH, RECIPE_HEIGHT
 from app.widgets.theme import Theme
 
-TYPING_MS = 400
-PARTS = (("stage", "Stage"), ("datasets", "Data and tasks"), ("measure", "Measure"))
-SIDES = (
-    ("yaml", "YAML"),
-    ("problems", "Problems"),
-    ("teacher", "Teacher sees"),
-    ("estimate", "Estimate"),
-    ("command", "Command"),
-)
 FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
+EMPTY = "empty"
+SAVED_AS = "recipe.yaml"
 
 
 class NewRunPage(Page):
     """Edits one recipe through its view model, and starts it."""
 
+    run_wanted = Signal(str)
+
     def __init__(
-        self,
-        model: NewRunViewModel,
-        estimates: EstimatesViewModel,
-        settings: Settings,
-        theme: Theme,
+        self, application: Application, settings: Settings, theme: Theme, dialogs: Dialogs
     ) -> None:
         super().__init__()
-        self._model = model
-        self._estimates = estimates
+        self._model = model = application.new_run
+        self._estimates = application.estimates
+        self._sweep = application.sweep
+        self._check = application.check
         self._settings = settings
         self._theme = theme
-        self._card_key = "base"
         self.column.addLayout(self._head())
-        self.strip = StageStrip(theme, recipe=True)
+        self.strip = RecipeStrip(theme)
         self.strip.chosen.connect(self._choose_card)
-        self.strip.add_end(self._add_card())
+        self.strip.placed.connect(self._place)
+        self.add = self._add_card()
+        self.strip.add_end(self.add)
+        self.menus = StageMenus(model, self)
+        self.strip.asked.connect(self._do)
+        self.strip.menu_wanted.connect(self.menus.open_card)
         self.column.addWidget(self.strip)
-        self.estimate = EstimateLine(estimates, theme)
-        self.estimate.asked.connect(lambda: self.side.choose("estimate"))
+        self.estimate = EstimateLine(self._estimates, theme)
         self.column.addWidget(self.estimate)
+        self.card = RecipeFormCard(model, theme)
+        self.card.form.sweep_wanted.connect(self._sweep_over)
+        self.sides = RecipeSides(application, settings, theme, dialogs)
+        self.estimate.asked.connect(lambda: self.sides.choose("estimate"))
+        self.sides.save_wanted.connect(self.save)
+        self.sides.problems.wanted.connect(self.card.go_to)
+        self.sides.teacher.edit_wanted.connect(self._edit_template)
+        self.sides.needs.remedy_wanted.connect(model.apply_remedy)
+        self.sides.check.opened.connect(self.run_wanted)
         self.body: QSplitter = splitter(settings, "new run", Qt.Orientation.Horizontal)
-        self.body.addWidget(self._form_card())
-        self.body.addWidget(self._side_card())
+        self.body.addWidget(self.card)
+        self.body.addWidget(self.sides)
         self.body.setStretchFactor(0, 5)
         self.body.setStretchFactor(1, 4)
         restore(self.body, settings, [600, 480])
@@ -77,15 +76,60 @@ class NewRunPage(Page):
         model.fieldsChanged.connect(lambda: self.later(self._show_fields))
         model.valuesChanged.connect(lambda: self.later(self._show_fields))
         model.problemsChanged.connect(lambda: self.later(self._show_problems, self._show_recipe))
-        model.preview.changed.connect(lambda: self.later(self.teacher.refresh))
-        estimates.changed.connect(lambda: self.later(self._show_estimate))
-        start_keys = QShortcut(QKeySequence("Ctrl+Return"), self)
-        start_keys.activated.connect(self._start)
+        model.preview.changed.connect(lambda: self.later(self.sides.teacher.refresh))
+        self._estimates.changed.connect(lambda: self.later(self._show_estimate))
+        self._sweep.changed.connect(lambda: self.later(self._show_sweep))
+        self._sweep.started.connect(self._sweep_started)
+        self._check.changed.connect(lambda: self.later(self._show_check))
+        self._listen()
         self.later(self._show_recipe, self._show_fields, self._show_problems)
+
+    def page_actions(self) -> tuple[PageAction, ...]:
+        """Start, save, undo, and what a stage can do."""
+        model, card = self._model, self.card
+
+        def staged() -> bool:
+            return bool(card.stage())
+
+        return (
+            PageAction(
+                "Start the run", self._start, "Ctrl+Return", lambda: model.can_start, "play"
+            ),
+            PageAction("Save the recipe", self.save, "Ctrl+S", icon="floppy-disk"),
+            PageAction("Open a recipe", self._open_file, "Ctrl+O", icon="folder-open"),
+            PageAction("Begin with an empty recipe", model.start_empty),
+            PageAction("Undo", self._undo, "Ctrl+Z", lambda: model.can_undo),
+            PageAction("Redo", self._redo, "Ctrl+Shift+Z", lambda: model.can_redo),
+            PageAction("Add a stage", self._add_stage, "Ctrl+Shift+A", icon="plus"),
+            PageAction("Branch from the stage", self._branch, "Ctrl+B", icon="git-branch"),
+            PageAction("Duplicate the stage", card.duplicate, "Ctrl+D", staged, "copy-simple"),
+            PageAction("Remove the stage", card.remove_stage, "", staged, "trash"),
+            PageAction("Find a setting", self._find, "Ctrl+F"),
+            PageAction("Go to the next problem", self._next_problem, "F8", self._has_problems),
+            PageAction("Check demonstrations", self._check_now, "", lambda: self._check.can_start),
+            PageAction("Sweep over a field", lambda: self.sides.choose("sweep")),
+            PageAction("Show the command", lambda: self.sides.choose("command")),
+        )
+
+    def _listen(self) -> None:
+        """The keys of the page's actions; where somebody types, undo belongs to the text."""
+        for action in self.page_actions():
+            if action.keys:
+                keys = QShortcut(QKeySequence(action.keys), self)
+                keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                keys.activated.connect(self._when(action))
+
+    @staticmethod
+    def _when(action: PageAction) -> Callable[[], None]:
+        def act() -> None:
+            if action.enabled():
+                action.act()
+
+        return act
 
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.setSpacing(12)
+        row.setSpacing(8)
         row.addWidget(label("New run", "title"))
         self.presets = Picker("Preset")
         self.presets.setProperty("flat", False)
@@ -94,13 +138,29 @@ class NewRunPage(Page):
         self.presets.setPlaceholderText("start from a preset")
         self.presets.chosen.connect(self._load_preset)
         row.addWidget(self.presets)
-        load = Button(self._theme, "Open…", "", "folder-open")
-        load.setToolTip("Open a recipe file")
-        load.clicked.connect(self._open_file)
-        row.addWidget(load)
+        for words, icon, act, tip in (
+            ("Open…", "folder-open", self._open_file, "Open a recipe file (Ctrl+O)"),
+            ("Save…", "floppy-disk", self.save, "Save the recipe in a file (Ctrl+S)"),
+        ):
+            button = Button(self._theme, words, "", icon)
+            button.setToolTip(tip)
+            button.clicked.connect(act)
+            row.addWidget(button)
+        self.undo = Button(self._theme, "", "quiet", "arrow-u-up-left")
+        self.undo.clicked.connect(self._undo)
+        self.redo = Button(self._theme, "", "quiet", "arrow-u-up-right")
+        self.redo.clicked.connect(self._redo)
+        for button, words in ((self.undo, "Undo (Ctrl+Z)"), (self.redo, "Redo (Ctrl+Shift+Z)")):
+            button.setToolTip(words)
+            button.setAccessibleName(words)
+            row.addWidget(button)
         row.addStretch(1)
         self.state = Chip(self._theme, "")
         row.addWidget(self.state)
+        self.check = Button(self._theme, "Check demonstrations", "", "flask")
+        self.check.setToolTip("Does a demonstration help this model? A short run tells.")
+        self.check.clicked.connect(self._check_now)
+        row.addWidget(self.check)
         self.start = Button(self._theme, "Start", "primary", "play")
         self.start.setToolTip("Start the run (Ctrl+Enter)")
         self.start.clicked.connect(self._start)
@@ -108,155 +168,66 @@ class NewRunPage(Page):
         return row
 
     def _add_card(self) -> Button:
-        self.add = Button(self._theme, "Add stage", "dashed", "plus")
-        self.add.setFixedHeight(RECIPE_HEIGHT)
-        self.add.setMinimumWidth(CARD_WIDTH - 40)
-        self.add.setIconSize(QSize(14, 14))
-        self.add.clicked.connect(self._stage_menu)
-        return self.add
-
-    def _form_card(self) -> Card:
-        card = Card("")
-        self._form_head = card
-        self.part = Segments(self._theme, "Part of the recipe", PARTS)
-        self.part.chosen.connect(self._choose_part)
-        self._back = self._tool("arrow-left", "Move the stage earlier", lambda: self._move(-1))
-        self._forth = self._tool("arrow-right", "Move the stage later", lambda: self._move(1))
-        self._remove = self._tool("trash", "Remove the stage", self._remove_stage)
-        self._more = self._tool(
-            "plus", "Add or remove a dataset, a task or a further model", self._data_menu
-        )
-        for tool in (self._back, self._forth, self._remove, self._more, self.part):
-            card.add_tool(tool)
-        self.about = label("", "caption", wrap=True)
-        card.body.addWidget(self.about)
-        self.form = SpecForm(self._theme)
-        self.form.changed.connect(self._model.set)
-        card.body.addWidget(self.form)
-        return card
-
-    def _tool(self, icon: str, words: str, act: object) -> Button:
-        made = Button(self._theme, "", "quiet", icon)
-        made.setAccessibleName(words)
-        made.setToolTip(words)
-        made.clicked.connect(act)
+        made = Button(self._theme, "Add stage", "dashed", "plus")
+        made.setFixedHeight(RECIPE_HEIGHT)
+        made.setMinimumWidth(CARD_WIDTH - 40)
+        made.setIconSize(QSize(14, 14))
+        made.setToolTip("Add a stage behind the chosen card (Ctrl+Shift+A)")
+        made.clicked.connect(self._add_stage)
         return made
 
-    def _side_card(self) -> Card:
-        card = Card("As the file has it")
-        self._side_head = card
-        card.caption.hide()  # the segments need the room
-        self.side = Segments(self._theme, "Beside the form", SIDES)
-        self.side.chosen.connect(self._choose_side)
-        self._copy = self._tool("copy", "Copy", self._copy_side)
-        card.add_tool(self._copy)
-        card.add_tool(self.side)
-        self.yaml = QPlainTextEdit()
-        self.yaml.setFont(self._theme.mono())
-        self.yaml.setAccessibleName("Recipe as YAML")
-        self.yaml.setProperty("flat", True)
-        self.yaml.setFrameShape(QFrame.Shape.NoFrame)
-        self.yaml.setTabChangesFocus(True)
-        self.yaml.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self._typing = QTimer(self)
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(TYPING_MS)
-        self._typing.timeout.connect(self._typed)
-        self.yaml.textChanged.connect(self._yaml_changed)
-        self.problems = QListWidget()
-        self.problems.setWordWrap(True)
-        self.problems.setAccessibleName("Problems of the recipe")
-        self.problems.itemActivated.connect(self._go_to_problem)
-        self.problems.itemClicked.connect(self._go_to_problem)
-        self._fine = Empty(
-            self._theme,
-            "check-circle",
-            "No problems",
-            "Every field was checked. A problem would stand here and beside its field.",
-            small=True,
-        )
-        self.command = QPlainTextEdit()
-        self.command.setReadOnly(True)
-        self.command.setFont(self._theme.mono())
-        self.command.setAccessibleName("The same run from the command line")
-        self.command.setProperty("flat", True)
-        self.command.setFrameShape(QFrame.Shape.NoFrame)
-        self.command.setTabChangesFocus(True)
-        self.teacher = TeacherPreview(self._model.preview, self._theme)
-        self.teacher.edit_wanted.connect(self._edit_template)
-        self.needs = EstimatePanel(self._estimates, self._theme)
-        self.sides = QStackedWidget()
-        shown = (self.yaml, self.problems, self._fine, self.teacher, self.needs, self.command)
-        for widget in shown:
-            self.sides.addWidget(widget)
-        card.body.addWidget(self.sides)
-        return card
+    # showing
 
     def _show_recipe(self) -> None:
-        presets = self._model.presets()
-        options = [(preset.path, preset.name) for preset in presets]
-        self.presets.set_options(options, self.presets.key())
-        for row, preset in enumerate(presets):
-            self.presets.setItemData(row, preset.description, Qt.ItemDataRole.ToolTipRole)
-        cards = self._model.cards()
-        selected = self._model.selected
-        if selected == "base" or selected.isdigit():
-            self._card_key = selected
-        place = 0 if selected == "base" else int(selected) + 1 if selected.isdigit() else -1
-        self.strip.set_cards(cards, place)
-        part = selected if selected in ("datasets", "measure") else "stage"
-        if self.part.current() != part:
-            self.part.choose(part)
-        stage = place > 0
-        for tool, on in (
-            (self._back, stage and place > 1),
-            (self._forth, stage and place < len(cards) - 1),
-            (self._remove, stage),
-        ):
-            tool.setVisible(stage)
-            tool.setEnabled(on)
-        self._more.setVisible(part == "datasets" or place == 0)
-        title = cards[place].title if 0 <= place < len(cards) else dict(PARTS)[part]
-        self._form_head.heading.set_text(title)
-        self.about.setText(self._model.about())
-        self.about.setVisible(bool(self._model.about()))
+        self._show_presets()
+        self.strip.set_cards(self._model.cards(), self.card.show_card())
         self.start.setEnabled(self._model.can_start)
-        if not self._typing.isActive() and self.yaml.toPlainText() != self._model.text:
-            self._replace_yaml(self._model.text)
-        if self.side.current() == "command":
-            self.command.setPlainText(self._model.command())
+        self.undo.setEnabled(self._model.can_undo)
+        self.redo.setEnabled(self._model.can_redo)
+        self.sides.show_text()
 
-    def _replace_yaml(self, text: str) -> None:
-        bar = self.yaml.verticalScrollBar()
-        at, place = bar.value(), self.yaml.textCursor().position()
-        self.yaml.blockSignals(True)
-        self.yaml.setPlainText(text)
-        self.yaml.blockSignals(False)
-        cursor = self.yaml.textCursor()
-        cursor.setPosition(min(place, len(text)))
-        self.yaml.setTextCursor(cursor)
-        bar.setValue(at)
+    def _show_presets(self) -> None:
+        options, described, heads = [(EMPTY, "Empty recipe")], {}, []
+        group = ""
+        for preset in self._model.presets():
+            if preset.group != group:
+                group = preset.group
+                heads.append(len(options))
+                options.append(("", group))
+            described[len(options)] = preset.description
+            options.append((preset.path, preset.name))
+        current = self._model.file
+        self.presets.set_options(options, current if current in dict(options) else "none")
+        items = self.presets.model()
+        for row in heads:
+            if isinstance(items, QStandardItemModel):
+                items.item(row).setEnabled(False)
+        for row, words in described.items():
+            self.presets.setItemData(row, words, Qt.ItemDataRole.ToolTipRole)
 
     def _show_fields(self) -> None:
-        self.form.show_fields(self._model.fields())
+        self.card.show_fields()
         self._show_recipe()
 
     def _show_problems(self) -> None:
         problems = self._model.problems()
-        self.problems.clear()
-        for problem in problems:
-            words = f"{problem.message} {problem.hint}".strip()
-            item = QListWidgetItem(f"{problem.path}\n{words}" if problem.path else words)
-            item.setData(Qt.ItemDataRole.UserRole, (problem.card, problem.path))
-            self.problems.addItem(item)
+        self.sides.problems.show_problems(problems)
         count = len(problems)
         texts = {0: "no problems", 1: "1 problem"}
         self.state.set(texts.get(count, f"{count} problems"), "bad" if count else "recovered")
-        self._choose_side(self.side.current())
 
     def _show_estimate(self) -> None:
         self.estimate.refresh()
-        self.needs.refresh()
+        self.sides.needs.refresh()
+        self.sides.sweep.refresh()
+
+    def _show_sweep(self) -> None:
+        self.sides.sweep.refresh()
+        self.sides.show_text()
+
+    def _show_check(self) -> None:
+        self.check.setEnabled(self._check.can_start)
+        self.sides.check.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Somebody looks: the estimate is reckoned."""
@@ -268,119 +239,110 @@ class NewRunPage(Page):
         super().hideEvent(event)
         self._estimates.watch(False)
 
+    # doing
+
     def _choose_card(self, place: int) -> None:
         self._model.select("base" if place == 0 else str(place - 1))
 
-    def _choose_part(self, part: str) -> None:
-        if part == "stage":
-            if self._model.selected in ("datasets", "measure"):
-                self._model.select(self._card_key)
-        elif self._model.selected != part:
-            self._model.select(part)
+    def _do(self, act: str, place: int) -> None:
+        """What a key on a card means."""
+        self._choose_card(place)
+        if act == "add":
+            self._add_stage()
+        elif act == "branch":
+            self._branch()
+        elif place:
+            stage = self._model.cards()[place].id
+            acts: dict[str, Callable[[], None]] = {
+                "earlier": lambda: self._model.move_stage(stage, -1),
+                "later": lambda: self._model.move_stage(stage, 1),
+                "duplicate": lambda: self._model.duplicate_stage(stage),
+                "remove": lambda: self._model.remove_stage(stage),
+            }
+            acts[act]()
 
-    def _choose_side(self, side: str) -> None:
-        self._copy.setVisible(side in ("yaml", "command"))
-        titles = {
-            "yaml": "",  # the button that copies stands there
-            "problems": "To mend",
-            "teacher": "First item",
-            "estimate": "Needs",
-            "command": "",
-        }
-        self._side_head.heading.set_text(titles[side])
-        if side == "problems":
-            empty = self.problems.count() == 0
-            self.sides.setCurrentWidget(self._fine if empty else self.problems)
-        elif side == "estimate":
-            self.sides.setCurrentWidget(self.needs)
-        elif side == "command":
-            self.command.setPlainText(self._model.command())
-            self.sides.setCurrentWidget(self.command)
-        elif side == "teacher":
-            self.sides.setCurrentWidget(self.teacher)
-        else:
-            self.sides.setCurrentWidget(self.yaml)
+    def _place(self, place: int, to: int) -> None:
+        if place and to:
+            self._model.place_stage(self._model.cards()[place].id, to - 1)
+
+    def _chosen(self) -> int:
+        selected = self._model.selected
+        return int(selected) + 1 if selected.isdecimal() else 0
+
+    def _add_stage(self) -> None:
+        """Behind the chosen card; while data or measurements are shown, at the end."""
+        chosen = self._model.selected in ("base", *map(str, range(len(self._model.cards()))))
+        place = self._chosen() if chosen else len(self._model.cards()) - 1
+        popup(self.menus.adding(place), self._anchor(place))
+
+    def _branch(self) -> None:
+        popup(self.menus.branching(self._chosen()), self._anchor(self._chosen()))
+
+    def _anchor(self, place: int) -> QWidget:
+        cards = self.strip.cards
+        return cards[place] if place < len(cards) and cards[place].hasFocus() else self.add
+
+    def _sweep_over(self, path: str) -> None:
+        self._sweep.add(path)
+        self.sides.choose("sweep")
+
+    def _sweep_started(self, count: int) -> None:
+        self.later(self._show_sweep)
+
+    def _check_now(self) -> None:
+        self.sides.choose("check")
+        self._check.start()
 
     def _edit_template(self) -> None:
-        self.form.focus_on(f"stages.{self._model.selected}.teacher_template")
+        self.card.form.focus_on(f"stages.{self._model.selected}.teacher_template")
 
-    def _copy_side(self) -> None:
-        if self.side.current() == "teacher":
-            self.teacher.copy()
-            return
-        source = self.command if self.side.current() == "command" else self.yaml
-        QGuiApplication.clipboard().setText(source.toPlainText())
+    def _find(self) -> None:
+        self.card.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.card.search.selectAll()
 
-    def _go_to_problem(self, item: QListWidgetItem) -> None:
-        card, path = item.data(Qt.ItemDataRole.UserRole)
-        if card:
-            self._model.select(card)
+    def _has_problems(self) -> bool:
+        return bool(self._model.problems())
+
+    def _next_problem(self) -> None:
+        rows = self.sides.problems.list
         self.refresh_now()
-        self.form.focus_on(path)
+        if rows.count():
+            rows.setCurrentRow((rows.currentRow() + 1) % rows.count())
+            rows.itemActivated.emit(rows.currentItem())
 
-    def _yaml_changed(self) -> None:
-        self._typing.start()
+    def _undo(self) -> None:
+        self.sides.finish_typing()
+        self._model.undo()
 
-    def _typed(self) -> None:
-        self._model.set_text(self.yaml.toPlainText())
-
-    def _stage_menu(self) -> None:
-        menu = QMenu(self)
-        for kind in self._model.stage_kinds():
-            action = menu.addAction(kind.label)
-            action.triggered.connect(lambda _=False, kind=kind.value: self._model.add_stage(kind))
-        self._popup(menu, self.add)
-
-    def _data_menu(self) -> None:
-        menu = QMenu(self)
-        model = self._model
-        if model.selected == "base":
-            menu.addAction("Further model").triggered.connect(lambda: model.add_model())
-            kinds = [("model", model.remove_model)]
-        else:
-            menu.addAction("Dataset").triggered.connect(lambda: model.add_dataset())
-            menu.addAction("Task").triggered.connect(lambda: model.add_task())
-            kinds = [("dataset", model.remove_dataset), ("task", model.remove_task)]
-        menu.addSeparator()
-        for kind, remove in kinds:
-            for name in self._names(f"{kind}s."):
-                action = menu.addAction(f"Remove {kind} {name}")
-                action.triggered.connect(lambda _=False, remove=remove, name=name: remove(name))
-        self._popup(menu, self._more)
-
-    def _names(self, root: str) -> list[str]:
-        """The names of the datasets or tasks whose fields are shown."""
-        paths = [field.path for field in self._model.fields() if field.path.startswith(root)]
-        return list(dict.fromkeys(path.split(".")[1] for path in paths))
-
-    def _popup(self, menu: QMenu, below: QWidget) -> None:
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(below.mapToGlobal(below.rect().bottomLeft()))
-
-    def _stage_id(self) -> str:
-        place = int(self._model.selected) + 1
-        return self._model.cards()[place].id
-
-    def _move(self, delta: int) -> None:
-        self._model.move_stage(self._stage_id(), delta)
-
-    def _remove_stage(self) -> None:
-        self._model.remove_stage(self._stage_id())
+    def _redo(self) -> None:
+        self.sides.finish_typing()
+        self._model.redo()
 
     def _load_preset(self, path: str) -> None:
-        self._model.load_preset(path)
+        if path == EMPTY:
+            self._model.start_empty()
+        elif path:
+            self._model.load_preset(path)
 
     def _open_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
             self, "Open a recipe", self._settings.recipe_folder, FILE_FILTER
         )
         if path:
+            self._settings.recipe_folder = str(Path(path).parent)
             self._model.load_preset(path)
 
+    def save(self) -> None:
+        """Ask for a file and write the recipe into it; the command then names it."""
+        self.sides.finish_typing()
+        begin = self._model.saves_to or str(Path(self._settings.recipe_folder) / SAVED_AS)
+        path, _ = QFileDialog.getSaveFileName(self, "Save the recipe", begin, FILE_FILTER)
+        if path:
+            self._settings.recipe_folder = str(Path(path).parent)
+            self._model.save(path if Path(path).suffix else f"{path}.yaml")
+
     def _start(self) -> None:
-        if self._typing.isActive():
-            self._typing.stop()
-            self._typed()
+        self.sides.finish_typing()
         if self._model.can_start:
             self._model.start()
             # Twice clicked is once started: the view model opens the button again.

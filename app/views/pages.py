@@ -69,15 +69,7 @@ class Place:
 
 PAGES = (
     Place("runs", "Runs", "rows", "app.views.runs_page", "RunsPage", early=True),
-    Place(
-        "new",
-        "New run",
-        "plus-circle",
-        "app.views.new_run_page",
-        "NewRunPage",
-        lambda it: (it.application.new_run, it.application.estimates, it.settings, it.theme),
-        early=True,
-    ),
+    Place("new", "New run", "plus-circle", "app.views.new_run_page", "NewRunPage", early=True),
     Place("run", "Run", "chart-line-up", "app.views.run_page", "RunPage"),
     Place(
         "compare",

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QSplitter,
+    QStackedWidget,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.viewmodels.preview import PreviewViewModel
+from app.viewmodels.teacher_prompt import Turn
 from app.widgets.completions import reading_pane
-from app.widgets.controls import Button, label
+from app.widgets.controls import Button, Segments, label
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
+WHOSE = (("teacher", "Teacher"), ("student", "Student"), ("both", "Both"))
 TURN_GAP = "\n\n"
 
 
@@ -27,11 +38,30 @@ class TeacherPreview(QWidget):
         self.item = label("", "caption", wrap=True)
         self.edit = Button(theme, "Edit the template", "quiet", "pencil-simple")
         self.edit.clicked.connect(self.edit_wanted)
+        self.who = Segments(theme, "Whose prompt", WHOSE)
+        self.who.chosen.connect(lambda _: self.refresh())
+        self.back = Button(theme, "", "quiet", "caret-left")
+        self.forth = Button(theme, "", "quiet", "caret-right")
         head = QHBoxLayout()
+        head.setSpacing(4)
+        for button, words, delta in (
+            (self.back, "Previous item", -1),
+            (self.forth, "Next item", 1),
+        ):
+            button.setAccessibleName(words)
+            button.setToolTip(words)
+            button.clicked.connect(lambda _=False, delta=delta: model.turn(delta))
+            head.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         head.addWidget(self.item, 1)
+        head.addWidget(self.who, 0, Qt.AlignmentFlag.AlignTop)
         head.addWidget(self.edit, 0, Qt.AlignmentFlag.AlignTop)
         self.problem = label("", "problem", wrap=True)
         self.turns = reading_pane(theme, "What the teacher is shown")
+        self.student = reading_pane(theme, "What the student is shown")
+        self.panes = QSplitter(Qt.Orientation.Vertical)
+        self.panes.setChildrenCollapsible(False)
+        self.panes.addWidget(self.turns)
+        self.panes.addWidget(self.student)
         self.answer = label("", "caption", wrap=True)
         self.budget = label("", "caption", wrap=True)
         filled = QWidget()
@@ -39,8 +69,8 @@ class TeacherPreview(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(head)
-        for widget in (self.problem, self.turns, self.answer, self.budget):
-            column.addWidget(widget, 1 if widget is self.turns else 0)
+        for widget in (self.problem, self.panes, self.answer, self.budget):
+            column.addWidget(widget, 1 if widget is self.panes else 0)
         self.empty = Empty(theme, "chat-text", "", "", small=True)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
@@ -57,22 +87,27 @@ class TeacherPreview(QWidget):
         self._stack.setCurrentIndex(1 if prompt.turns else 0)
         self.empty.set(*prompt.why_not)
         self.item.setText(f"{prompt.item}; the demonstration is tinted.")
+        self.back.setEnabled(self._model.number > 0)
+        self.forth.setEnabled(self._model.can_go_on)
+        self.turns.setVisible(self.who.current() != "student")
+        self.student.setVisible(self.who.current() != "teacher")
         self.problem.setText(f"The template: {prompt.problem}.")
         self.problem.setVisible(bool(prompt.problem))
         self.answer.setText(prompt.answer)
         self.budget.setText(" ".join(prompt.budget))
-        self._write()
+        self._write(self.turns, prompt.turns)
+        self._write(self.student, prompt.student)
 
     def copy(self) -> None:
         """Put the turns on the clipboard."""
         QGuiApplication.clipboard().setText(self._model.prompt.text)
 
-    def _write(self) -> None:
+    def _write(self, pane: QTextEdit, turns: Sequence[Turn]) -> None:
         tokens = self._theme.tokens
-        bar = self.turns.verticalScrollBar()
+        bar = pane.verticalScrollBar()
         at = bar.value()
-        self.turns.clear()
-        cursor = QTextCursor(self.turns.document())
+        pane.clear()
+        cursor = QTextCursor(pane.document())
         speaker, plain, shown = QTextCharFormat(), QTextCharFormat(), QTextCharFormat()
         speaker.setForeground(QColor(tokens.third))
         speaker.setFontWeight(QFont.Weight.DemiBold)
@@ -80,7 +115,7 @@ class TeacherPreview(QWidget):
         shown.setForeground(QColor(tokens.ink))
         shown.setBackground(QColor(tokens.accent_background))
         cursor.beginEditBlock()
-        for place, turn in enumerate(self._model.prompt.turns):
+        for place, turn in enumerate(turns):
             cursor.insertText(f"{TURN_GAP if place else ''}{turn.role}\n", speaker)
             for part, text in turn.parts:
                 cursor.insertText(text, shown if part == "demonstration" else plain)

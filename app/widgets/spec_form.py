@@ -11,76 +11,35 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.widgets.controls import Button, label, restyle
+from app.widgets.controls import Button, label
 from app.widgets.editor import Editor, FieldLike
-from app.widgets.editors import make_editor
+from app.widgets.form_row import FormRow
 from app.widgets.theme import Theme
 
-LABEL_WIDTH = 132
-CONTROL_WIDTH = 172
 EDITOR_SHARE, HELP_SHARE = 10, 12
-UNSTATED = "not stated"
-
-
-class _Row:
-    """The widgets of one field."""
-
-    def __init__(self, theme: Theme, field: FieldLike) -> None:
-        self.field = field
-        self.title = label(field.label, wrap=True)
-        self.title.setFixedWidth(LABEL_WIDTH)
-        self.editor: Editor = make_editor(theme, field)
-        self.editor.setMinimumWidth(CONTROL_WIDTH)
-        self.note = label("", "caption", wrap=True)
-        self.title.setBuddy(self.editor.control())
-        self.show_field(field)
-
-    def show_field(self, field: FieldLike) -> None:
-        """Show value, help and problem."""
-        self.field = field
-        self.editor.show_field(field)
-        self.editor.set_wrong(bool(field.problem))
-        # What was set without effect can still be taken back.
-        resting = bool(field.idle) and field.is_default and not field.problem
-        restyle(self.title, "resting", resting)
-        self.editor.setEnabled(not resting)
-        if field.problem:
-            words = f"{field.problem} {field.problem_hint}".strip()
-        elif field.idle:
-            words = field.idle
-        else:
-            words = field.help
-            if field.paper and field.paper != UNSTATED:
-                words = f"{words} Paper: {field.paper}.".strip()
-        self.note.setText(words)
-        restyle(self.note, "role", "problem" if field.problem else "caption")
-        control = self.editor.control()
-        control.setAccessibleName(field.label)
-        control.setAccessibleDescription(words)
-
-    def show(self, on: bool) -> None:
-        """Show or hide the row."""
-        for widget in (self.title, self.editor, self.note):
-            widget.setVisible(on)
 
 
 class SpecForm(QScrollArea):
     """Rows of fields under section headings; advanced ones stay folded unless they hold a problem."""
 
     changed = Signal(str, object)
+    fix_wanted = Signal(str)
+    sweep_wanted = Signal(str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, FormRow] = {}
         self._shape: tuple[tuple[str, str, str, bool], ...] = ()
         self._unfolded = False
+        self._filter = ""
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._more = Button(theme, "More settings", "quiet", "caret-right")
         self._more.clicked.connect(self._flip)
+        self.nothing = label("No setting here is called that.", "hint")
         self._inner = QWidget()
         self.setWidget(self._inner)
         self._column = QVBoxLayout(self._inner)
@@ -89,6 +48,7 @@ class SpecForm(QScrollArea):
         self._body = QWidget()
         self._column.addWidget(self._body)
         self._column.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._column.addWidget(self.nothing)
         self._column.addStretch(1)
         self._headings: list[tuple[QLabel, list[str]]] = []
 
@@ -111,6 +71,15 @@ class SpecForm(QScrollArea):
         """The words beside a field."""
         return self._rows[path].note.text()
 
+    def row(self, path: str) -> FormRow:
+        """The title, control and words of a field."""
+        return self._rows[path]
+
+    def set_filter(self, text: str) -> None:
+        """Show only fields whose name, path or words hold `text`, advanced ones among them; "" shows as before."""
+        self._filter = text.strip().casefold()
+        self._fold()
+
     def focus_on(self, path: str) -> None:
         """Bring a field into view and give it the focus; unknown paths do nothing."""
         row = self._rows.get(path)
@@ -118,6 +87,8 @@ class SpecForm(QScrollArea):
             return
         if row.field.advanced and not self._unfolded:
             self._flip()
+        if not self._is_shown(row):
+            self.set_filter("")
         self.ensureWidgetVisible(row.editor)
         row.editor.control().setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -141,22 +112,22 @@ class SpecForm(QScrollArea):
                 grid.addWidget(heading, line, 0, 1, 3)
                 self._headings.append((heading, []))
                 line += 1
-            row = _Row(self._theme, item)
+            row = FormRow(self._theme, item)
             if self._headings and section:
                 self._headings[-1][1].append(item.path)
-            row.editor.committed.connect(
-                lambda value, path=item.path: self.changed.emit(path, value)
-            )
+            row.committed.connect(self.changed)
+            row.fix_wanted.connect(self.fix_wanted)
+            row.sweep_wanted.connect(self.sweep_wanted)
             middle, top = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignTop
             if _is_wide(item):
                 grid.addWidget(row.title, line, 0, top)
                 grid.addWidget(row.editor, line, 1, 1, 2)
                 line += 1
-                grid.addWidget(row.note, line, 1, 1, 2, top)
+                grid.addWidget(row.words, line, 1, 1, 2, top)
             else:
                 grid.addWidget(row.title, line, 0, middle)
                 grid.addWidget(row.editor, line, 1, middle)
-                grid.addWidget(row.note, line, 2, middle)
+                grid.addWidget(row.words, line, 2, middle)
             self._rows[item.path] = row
             line += 1
         old = self._body
@@ -172,21 +143,25 @@ class SpecForm(QScrollArea):
 
     def _fold(self) -> None:
         advanced = [row for row in self._rows.values() if row.field.advanced]
-        shown = {
-            path
-            for path, row in self._rows.items()
-            if not row.field.advanced or self._unfolded or row.field.problem
-        }
+        shown = {path for path, row in self._rows.items() if self._is_shown(row)}
         for path, row in self._rows.items():
             row.show(path in shown)
         for heading, paths in self._headings:
             heading.setVisible(any(path in shown for path in paths))
-        self._more.setVisible(bool(advanced))
+        self._more.setVisible(bool(advanced) and not self._filter)
+        self.nothing.setVisible(bool(self._filter) and not shown)
         count = "1 more setting" if len(advanced) == 1 else f"{len(advanced)} more settings"
         words = "Fewer settings" if self._unfolded else count
         self._more.setText(f" {words}")
         self._more.setAccessibleName(words)
         self._more.set_icon("caret-down" if self._unfolded else "caret-right")
+
+    def _is_shown(self, row: FormRow) -> bool:
+        field = row.field
+        if self._filter:
+            texts = (field.label, field.path.rsplit(".", 1)[-1], field.help, field.section)
+            return any(self._filter in text.casefold() for text in texts)
+        return not field.advanced or self._unfolded or bool(field.problem)
 
 
 def _is_wide(field: FieldLike) -> bool:

@@ -94,6 +94,16 @@ class StageCardButton(QAbstractButton):
                 self._timer.stop()
         self.update()
 
+    @property
+    def card(self) -> CardLike | None:
+        """What it shows."""
+        return self._card
+
+    @property
+    def branch(self) -> str:
+        """Its source where that is not the card before it; "" otherwise."""
+        return self._branch
+
     def sizeHint(self) -> QSize:
         """A card's natural size."""
         return QSize(CARD_WIDTH, self.height())
@@ -262,14 +272,20 @@ class StageStrip(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName("Stages")
-        inner = QWidget()
-        self._row = QHBoxLayout(inner)
+        self.ground = self.make_ground()
+        self._row = QHBoxLayout(self.ground)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(0)
-        self.setWidget(inner)
+        self.setWidget(self.ground)
+        self.below = 0
         self._card_height = RECIPE_HEIGHT if recipe else CARD_HEIGHT
         self.setFixedHeight(self._card_height)
         self.horizontalScrollBar().rangeChanged.connect(self._fit_height)
+
+    @property
+    def theme(self) -> Theme:
+        """Whose colours it has."""
+        return self._theme
 
     @property
     def cards(self) -> tuple[StageCardButton, ...]:
@@ -287,8 +303,8 @@ class StageStrip(QScrollArea):
                 arrow = _Arrow(self._theme)
                 self._arrows.append(arrow)
                 self._row.insertWidget(2 * len(self._cards) - 1, arrow)
-            made = StageCardButton(self._theme, recipe=self._recipe)
             place = len(self._cards)
+            made = self.make_card(place)
             made.clicked.connect(lambda _=False, place=place: self.chosen.emit(place))
             self._row.insertWidget(2 * place, made)
             self._cards.append(made)
@@ -303,6 +319,14 @@ class StageStrip(QScrollArea):
                 self._arrows[place - 1].update()
             before = card.id
 
+    def make_ground(self) -> QWidget:
+        """What the cards stand on."""
+        return QWidget()
+
+    def make_card(self, place: int) -> StageCardButton:
+        """A card for a place."""
+        return StageCardButton(self._theme, recipe=self._recipe)
+
     def add_end(self, widget: QWidget) -> None:
         """Put a widget after the last card."""
         self._row.addSpacing(ARROW_WIDTH)
@@ -310,7 +334,14 @@ class StageStrip(QScrollArea):
 
     def _fit_height(self, _: int, most: int) -> None:
         bar = self.horizontalScrollBar().sizeHint().height() if most > 0 else 0
-        self.setFixedHeight(self._card_height + bar)
+        self.setFixedHeight(self._card_height + self.below + bar)
+
+    def leave_below(self, height: int) -> None:
+        """Leave so much room below the cards."""
+        if height != self.below:
+            self.below = height
+            self._row.setContentsMargins(0, 0, 0, height)
+            self._fit_height(0, self.horizontalScrollBar().maximum())
 
 
 def _whole_parts(text: str, width: Callable[[str], int], room: int) -> str:

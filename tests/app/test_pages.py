@@ -321,17 +321,19 @@ def test_that_recipe_and_form_are_two_sides_of_one_thing(
     desk: Desk, theme: Theme, qtbot: QtBot
 ) -> None:
     model = desk.application.new_run
-    page = NewRunPage(model, desk.application.estimates, desk.settings, theme)
+    page = NewRunPage(desk.application, desk.settings, theme, desk.dialogs)
     _shown(page, qtbot)
     desk.application.duplicate(desk.runs["done"])
     qtbot.waitUntil(lambda: "sdft" in model.text, timeout=5000)
     model.select("1")
     page.refresh_now()
     assert [card.isChecked() for card in page.strip.cards] == [False, False, True]
-    page.form.changed.emit("stages.1.max_steps", 7)
+    page.card.form.changed.emit("stages.1.max_steps", 7)
     page.refresh_now()
-    assert "max_steps: 7" in page.yaml.toPlainText()
-    page.yaml.setPlainText(page.yaml.toPlainText().replace("max_steps: 7", "max_steps: -3"))
+    assert "max_steps: 7" in page.sides.yaml.toPlainText()
+    page.sides.yaml.setPlainText(
+        page.sides.yaml.toPlainText().replace("max_steps: 7", "max_steps: -3")
+    )
 
     def problem() -> str:
         found = [it.message for it in model.problems() if it.path == "stages.1.max_steps"]
@@ -340,9 +342,9 @@ def test_that_recipe_and_form_are_two_sides_of_one_thing(
     qtbot.waitUntil(lambda: bool(problem()), timeout=5000)
     page.refresh_now()
     assert not page.start.isEnabled()
-    assert problem() in page.form.note("stages.1.max_steps")
-    page.side.choose("problems")
-    assert page.problems.count() == len(model.problems())
+    assert problem() in page.card.form.note("stages.1.max_steps")
+    page.sides.side.choose("problems")
+    assert page.sides.problems.list.count() == len(model.problems())
 
 
 def test_that_comparing_shows_scores_curves_and_differences(
@@ -408,24 +410,24 @@ def test_that_the_recipe_being_written_shows_what_it_will_need(
     desk: Desk, theme: Theme, qtbot: QtBot
 ) -> None:
     model, estimates = desk.application.new_run, desk.application.estimates
-    page = NewRunPage(model, estimates, desk.settings, theme)
+    page = NewRunPage(desk.application, desk.settings, theme, desk.dialogs)
     _shown(page, qtbot)
     desk.application.duplicate(desk.runs["done"])
     qtbot.waitUntil(lambda: bool(estimates.lines()), timeout=20_000)
     page.refresh_now()
     assert page.estimate.text.whole() == "recovered: 4.0 GiB at most, about 2 m"
     page.estimate.more.click()
-    table = page.needs.table
-    assert page.sides.currentWidget() is page.needs
+    table = page.sides.needs.table
+    assert page.sides.stack.currentWidget() is page.sides.needs
     shown = [table.item(row, 0).text().strip() for row in range(table.rowCount())]
     assert "activations kept for backward" in shown
-    assert "The run as a whole: 4.0 GiB at most" in page.needs.notes.text()
-    assert not page.needs.remedies.isVisible()
+    assert "The run as a whole: 4.0 GiB at most" in page.sides.needs.notes.text()
+    assert not page.sides.needs.remedies.isVisible()
     model.set("name", "Huge one")
     qtbot.waitUntil(lambda: estimates.verdict == "too_large", timeout=20_000)
     page.refresh_now()
     assert "recovered will not fit: 64.0 GiB of 16.0 GiB." in page.estimate.text.whole()
-    assert page.needs.remedies.isVisible()
+    assert page.sides.needs.remedies.isVisible()
     page.hide()
     model.set("name", "Plain")
     qtbot.wait(900)

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from app.settings import Settings
 from app.viewmodels import preview
 from app.viewmodels.application import Application
+from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
 from app.widgets.controls import Button
 from app.widgets.theme import Theme
@@ -43,13 +44,13 @@ def application(home: Home) -> Iterator[Application]:
 
 @pytest.fixture
 def page(application: Application, theme: Theme, qtbot: QtBot) -> NewRunPage:
-    made = NewRunPage(application.new_run, application.estimates, Settings(), theme)
+    made = NewRunPage(application, Settings(), theme, Dialogs())
     qtbot.addWidget(made)
     made.resize(1104, 736)
     made.show()
     qtbot.waitExposed(made)
     application.new_run.load_recipe(RECIPE)
-    made.side.choose("teacher")
+    made.sides.choose("teacher")
     return made
 
 
@@ -73,10 +74,10 @@ def test_that_the_first_item_is_read_in_another_thread_and_shown(
     _select(page, application, "1", qtbot)
     assert threads
     assert threading.get_ident() not in threads
-    shown = page.teacher.turns.toPlainText()
+    shown = page.sides.teacher.turns.toPlainText()
     assert shown.startswith("user\n")
     assert "This is an example for a response to the question:" in shown
-    assert "characters" in page.teacher.budget.text()
+    assert "characters" in page.sides.teacher.budget.text()
 
 
 def test_that_the_preview_follows_the_template_and_names_what_is_wrong(
@@ -85,12 +86,12 @@ def test_that_the_preview_follows_the_template_and_names_what_is_wrong(
     _select(page, application, "1", qtbot)
     application.new_run.set("stages.1.teacher_template", "{question}\nSeen: {demonstration}")
     page.refresh_now()
-    assert "Seen: " in page.teacher.turns.toPlainText()
-    assert not page.teacher.problem.isVisible()
+    assert "Seen: " in page.sides.teacher.turns.toPlainText()
+    assert not page.sides.teacher.problem.isVisible()
     application.new_run.set("stages.1.teacher_template", "{question}")
     page.refresh_now()
-    assert "{demonstration}" in page.teacher.problem.text()
-    assert page.teacher.problem.isVisible()
+    assert "{demonstration}" in page.sides.teacher.problem.text()
+    assert page.sides.teacher.problem.isVisible()
 
 
 def test_that_another_card_teaches_instead(
@@ -99,39 +100,39 @@ def test_that_another_card_teaches_instead(
     _select(page, application, "1", qtbot)
     application.new_run.select("base")
     page.refresh_now()
-    assert page.teacher.empty.isVisible()
-    assert not page.teacher.turns.isVisible()
+    assert page.sides.teacher.empty.isVisible()
+    assert not page.sides.teacher.turns.isVisible()
 
 
 def test_that_the_keyboard_reaches_the_preview_and_copies_it(
     page: NewRunPage, application: Application, qtbot: QtBot
 ) -> None:
     _select(page, application, "1", qtbot)
-    button = next(it for it in page.side.findChildren(Button) if it.text() == "Teacher sees")
-    page.side.choose("yaml")
+    button = next(it for it in page.sides.side.findChildren(Button) if it.text() == "Prompts")
+    page.sides.side.choose("yaml")
     button.setFocus()
     qtbot.keyClick(button, Qt.Key.Key_Space)
-    assert page.sides.currentWidget() is page.teacher
-    page._copy.setFocus()
-    qtbot.keyClick(page._copy, Qt.Key.Key_Return)
+    assert page.sides.stack.currentWidget() is page.sides.teacher
+    page.sides._copy.setFocus()
+    qtbot.keyClick(page.sides._copy, Qt.Key.Key_Return)
     assert QGuiApplication.clipboard().text().startswith("[user]\n")
-    page.teacher.turns.setFocus()
-    qtbot.keyClick(page.teacher.turns, Qt.Key.Key_Tab)
-    assert not page.teacher.turns.hasFocus()
+    page.sides.teacher.turns.setFocus()
+    qtbot.keyClick(page.sides.teacher.turns, Qt.Key.Key_Tab)
+    assert not page.sides.teacher.turns.hasFocus()
 
 
 def test_that_the_template_is_one_click_away(
     page: NewRunPage, application: Application, qtbot: QtBot
 ) -> None:
     _select(page, application, "1", qtbot)
-    control = page.form.editor("stages.1.teacher_template").control()
+    control = page.card.form.editor("stages.1.teacher_template").control()
     assert not control.isVisible()  # among the settings that stay folded
-    page.teacher.edit.setFocus()
-    qtbot.keyClick(page.teacher.edit, Qt.Key.Key_Return)
+    page.sides.teacher.edit.setFocus()
+    qtbot.keyClick(page.sides.teacher.edit, Qt.Key.Key_Return)
     assert control.hasFocus()
     qtbot.keyClicks(control, "Well: ")
     qtbot.waitUntil(
-        lambda: page.teacher.turns.toPlainText().startswith("user\nWell: "), timeout=3000
+        lambda: page.sides.teacher.turns.toPlainText().startswith("user\nWell: "), timeout=3000
     )
 
 
