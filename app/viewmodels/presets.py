@@ -13,6 +13,10 @@ from app.viewmodels.recipe_types import Preset
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "recipes"
 QUICKSTART = FOLDER / "quickstart.yaml"
 
+PAPER = "paper"
+"""The folder with the recipes of the paper's tables; the size of the model ends a file's name."""
+WORKED = "Worked examples"
+
 EMPTY = """\
 schema: 1
 name: New experiment
@@ -28,21 +32,28 @@ _COMMENT = re.compile(r"\A(?:#[^\n]*\n)+")
 
 
 def shipped(folder: Path = FOLDER) -> tuple[Preset, ...]:
-    """The recipes in `folder`, by file name; the comment at the top of a file describes it."""
-    found = []
-    for path in sorted(folder.glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        name = _NAME.search(text)
-        comment = _COMMENT.match(text)
-        lines = comment.group().splitlines() if comment else []
-        found.append(
-            Preset(
-                name.group(1).strip("'\"") if name else path.stem,
-                str(path),
-                " ".join(line.lstrip("# ").strip() for line in lines),
-            )
-        )
-    return tuple(found)
+    """The recipes in `folder`, then the paper's, by file name; the comment at the top of a file describes it."""
+    own = [_preset(path, WORKED) for path in sorted(folder.glob("*.yaml"))]
+    paper = sorted((folder / PAPER).glob("*.yaml"), key=lambda path: (_size(path), path.name))
+    return (*own, *(_preset(path, f"The paper, Qwen2.5 {_size(path)}") for path in paper))
+
+
+def _preset(path: Path, group: str) -> Preset:
+    text = path.read_text(encoding="utf-8")
+    name = _NAME.search(text)
+    comment = _COMMENT.match(text)
+    lines = comment.group().splitlines() if comment else []
+    return Preset(
+        name.group(1).strip("'\"") if name else path.stem,
+        str(path),
+        " ".join(line.lstrip("# ").strip() for line in lines),
+        group,
+    )
+
+
+def _size(path: Path) -> str:
+    """ "3B" for a file that ends with "_3b"."""
+    return path.stem.rsplit("_", 1)[-1].upper()
 
 
 def named(name: str, folder: Path = FOLDER) -> str:

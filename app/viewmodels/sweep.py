@@ -28,8 +28,8 @@ MANY = 200
 Shape = Literal["list", "linear", "log"]
 SHAPES: tuple[tuple[Shape, str], ...] = (
     ("list", "list"),
-    ("linear", "even steps"),
-    ("log", "even ratios"),
+    ("linear", "steps"),
+    ("log", "ratios"),
 )
 FIRST_COUNT = "3"
 NO_RUNS = "Choose a field to sweep over: “Sweep…” in a field's menu, or the button above."

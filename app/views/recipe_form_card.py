@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
 
 from app.viewmodels.new_run import NewRunViewModel
 from app.widgets.controls import Button, Card, Segments, label
@@ -51,7 +51,10 @@ class RecipeFormCard(Card):
         ):
             self.add_tool(tool)
         self.about = label("", "caption", wrap=True)
-        self.body.addWidget(self.about)
+        words = QHBoxLayout()
+        words.addWidget(self.about, 1)
+        words.addWidget(self.search, 0, Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(words)
         self.form = SpecForm(theme)
         self.form.changed.connect(model.set)
         self.form.fix_wanted.connect(model.fix)
@@ -94,7 +97,6 @@ class RecipeFormCard(Card):
         self.more.setVisible(part == "datasets" or place == 0)
         self.heading.set_text(cards[place].title if 0 <= place < len(cards) else dict(PARTS)[part])
         self.about.setText(self._model.about())
-        self.about.setVisible(bool(self._model.about()))
         return place
 
     def show_fields(self) -> None:

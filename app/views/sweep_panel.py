@@ -13,7 +13,8 @@ from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
 
 TYPING_MS = 250
-COUNT_WIDTH = 52
+COUNT_WIDTH, BOUND_WIDTH, TITLE_WIDTH = 44, 74, 132
+FINE = "fine"
 ROWS_SHOWN = 500
 COMBINE = (("product", "Every with every"), ("zip", "In pairs"))
 TEACH = (
@@ -40,6 +41,7 @@ class AxisRow(QWidget):
         row.setSpacing(6)
         self.title = Elided(axis.label)
         self.title.setToolTip(axis.path)
+        self.title.setMinimumWidth(TITLE_WIDTH)
         self.shape = Picker(f"{axis.label}: how its values are given")
         self.shape.setProperty("flat", False)
         self.shape.set_options(list(SHAPES), axis.shape)
@@ -60,7 +62,8 @@ class AxisRow(QWidget):
             line.editingFinished.connect(self._tell)
             self.lines[part] = line
             row.addWidget(line, 2 if part == "text" else 1)
-        self.lines["count"].setMaximumWidth(COUNT_WIDTH)
+        for part, width in (("start", BOUND_WIDTH), ("stop", BOUND_WIDTH), ("count", COUNT_WIDTH)):
+            self.lines[part].setMaximumWidth(width)
         cross = Button(theme, "", "quiet", "x")
         cross.setAccessibleName(f"Do not sweep over {axis.label}")
         cross.setToolTip("Do not sweep over this field")
@@ -83,6 +86,7 @@ class AxisRow(QWidget):
             line.setVisible((part == "text") == (axis.shape == "list"))
             if not line.hasFocus() and line.text() != getattr(axis, part):
                 line.setText(getattr(axis, part))
+                line.setCursorPosition(0)
         self.problem.setText(axis.problem)
         self.problem.setVisible(bool(axis.problem))
 
@@ -160,6 +164,7 @@ class SweepPanel(QWidget):
         self.name.setVisible(bool(axes))
         if not self.name.hasFocus() and self.name.text() != model.name:
             self.name.setText(model.name)
+            self.name.setCursorPosition(0)
         self.empty.setVisible(not axes)
         self.table.setVisible(bool(axes))
         self.summary.setText(model.summary if axes else "")
@@ -175,12 +180,12 @@ class SweepPanel(QWidget):
         columns = [
             Column("run", tip="In the order in which they are queued"),
             *(Column(name) for name in self._model.columns),
-            Column("", numeric=False, stretch=True),
+            Column("checked", numeric=False, stretch=True),
         ]
         rows = []
         for number, it in enumerate(variants[:ROWS_SHOWN], start=1):
-            told = it.problem or it.name
-            last = Cell(told, "bad_text" if it.problem else "third", tip=told)
+            wrong = "bad_text" if it.problem else "third"
+            last = Cell(it.problem or FINE, wrong, tip=it.problem or it.name)
             rows.append([Cell(str(number)), *(Cell(value) for value in it.values), last])
         if all(len(row) == len(columns) for row in rows):  # values of a sweep changed meanwhile
             self.table.show_rows(columns, rows)

@@ -35,7 +35,7 @@ class FormRow(QObject):
         self.editor.row.addWidget(self.reset)
         self.words = QWidget()
         self.note = label("", "caption", wrap=True)
-        self.way_out = Button(theme, "", "quiet", "magic-wand")
+        self.way_out = Button(theme, "Mend", "quiet", "magic-wand")
         self.way_out.clicked.connect(lambda: self.fix_wanted.emit(self.field.path))
         column = QVBoxLayout(self.words)
         column.setContentsMargins(0, 0, 0, 0)
