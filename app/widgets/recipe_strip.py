@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -30,12 +30,30 @@ BEND = 4.0
 HEAD = 3.0
 _MOVES = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 _ACTS = {
+    Qt.Key.Key_Left: "left",
+    Qt.Key.Key_Right: "right",
+    Qt.Key.Key_Home: "first",
+    Qt.Key.Key_End: "last",
     Qt.Key.Key_Delete: "remove",
     Qt.Key.Key_Backspace: "remove",
     Qt.Key.Key_Insert: "add",
     Qt.Key.Key_A: "add",
     Qt.Key.Key_B: "branch",
 }
+_HELD_ACTS = {Qt.Key.Key_Left: "earlier", Qt.Key.Key_Right: "later"}
+_CTRL_ACTS = {Qt.Key.Key_D: "duplicate", Qt.Key.Key_B: "branch"}
+
+
+def act_of(event: QKeyEvent) -> str:
+    """What a key means for a card; "" for nothing."""
+    key, held = Qt.Key(event.key()), event.modifiers()
+    if held & Qt.KeyboardModifier.ShiftModifier:
+        return ""
+    if not held & _MOVES:
+        return _ACTS.get(key, "")
+    if held & Qt.KeyboardModifier.ControlModifier and key in _CTRL_ACTS:
+        return _CTRL_ACTS[key]
+    return _HELD_ACTS.get(key, "")
 
 
 class RecipeCard(StageCardButton):
@@ -49,6 +67,14 @@ class RecipeCard(StageCardButton):
         self._strip = strip
         self._pressed: QPoint | None = None
         self._moving = False
+
+    def event(self, event: QEvent) -> bool:
+        """Keys that mean something for this card are its own, before they are the page's."""
+        override = event.type() == QEvent.Type.ShortcutOverride
+        if override and isinstance(event, QKeyEvent) and act_of(event):
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that mean something for a card; the others as for any button."""
@@ -179,21 +205,14 @@ class RecipeStrip(StageStrip):
 
     def take_key(self, card: StageCardButton, event: QKeyEvent) -> bool:
         """Do what a key means for a card; False when it means nothing here."""
-        place, key, held = self.place_of(card), event.key(), event.modifiers()
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(key), 0)
-        if step and held & _MOVES:
-            self.asked.emit("later" if step > 0 else "earlier", place)
-        elif step:
-            self._go(place + step)
-        elif key in (Qt.Key.Key_Home, Qt.Key.Key_End):
-            self._go(0 if key == Qt.Key.Key_Home else len(self.cards) - 1)
-        elif key == Qt.Key.Key_D and held & Qt.KeyboardModifier.ControlModifier:
-            self.asked.emit("duplicate", place)
-        elif Qt.Key(key) in _ACTS and not held & _MOVES:
-            self.asked.emit(_ACTS[Qt.Key(key)], place)
-        else:
-            return False
-        return True
+        place, act = self.place_of(card), act_of(event)
+        if act in ("left", "right"):
+            self._go(place + (1 if act == "right" else -1))
+        elif act in ("first", "last"):
+            self._go(0 if act == "first" else len(self.cards) - 1)
+        elif act:
+            self.asked.emit(act, place)
+        return bool(act)
 
     def _go(self, place: int) -> None:
         """Choose a neighbour and give it the focus."""
