@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -18,7 +19,7 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from app import cli_compare, cli_doctor, cli_estimate, cli_geometry, cli_several
+from app import cli_compare, cli_doctor, cli_estimate, cli_geometry, cli_several, cli_sweep
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_options import (
     Compared,
@@ -27,14 +28,17 @@ from app.cli_options import (
     Json,
     Margin,
     OnlyTask,
+    Paired,
     RecipeFile,
     Replacing,
     RunName,
     Several,
+    Swept,
 )
 from app.cli_result import result_of
 from app.viewmodels import words
 from app.viewmodels.presets import QUICKSTART
+from app.viewmodels.queueing import queue_tagged
 from core.analysis.paired_proportions import MARGIN
 from core.engine import control, estimate_process, liveness, spawn
 from core.errors import UserError
@@ -111,11 +115,18 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         settings: Replacing = None,
         detach: Detach = False,
         processes: Several = 1,
+        sweep: Swept = None,
+        paired: Paired = False,
         json: Json = False,
     ) -> None:
         """Run a recipe and wait for its end. Ctrl-C stops and saves; twice leaves at once."""
         wants_json = json or options.json
         home = Home.default()
+        if sweep:
+            begin = partial(_begin, execute, home, processes=processes, json=wants_json)
+            say = None if wants_json else _console().print
+            wanted = cli_sweep.recipes(recipe, settings or (), sweep, paired=paired, detach=detach)
+            raise typer.Exit(cli_sweep.run(home, *wanted, partial(begin, detach=False), say))
         uid = _queue(home, checked(recipe, settings or ()), wants_json)
         raise typer.Exit(_begin(execute, home, uid, processes, detach=detach, json=wants_json))
 
@@ -251,12 +262,7 @@ def checked(path: Path, settings: Sequence[str]) -> Recipe:
 
 def _queue(home: Home, recipe: Recipe, json: bool) -> str:
     with _store(home) as store:
-        uid = store.queue_run(
-            recipe.model_dump_json(by_alias=True),
-            name=recipe.name,
-            seed=recipe.seed,
-            base=recipe.base.label,
-        )
+        uid = queue_tagged(store, recipe, ())
     if json:
         write_json({"type": "run_queued", "run": uid, "name": recipe.name})
     else:

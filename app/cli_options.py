@@ -45,3 +45,14 @@ Fitted = Annotated[
     typer.Argument(metavar="[RUN]...", help="Runs whose checkpoints are fitted; all by default."),
 ]
 OnlyTask = Annotated[str, typer.Option("--task", help="Only this task.")]
+Swept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sweep",
+        metavar="PATH=VALUES",
+        help="One run for each value: a,b,c or start..stop:count or start..stop:log:count.",
+    ),
+]
+Paired = Annotated[
+    bool, typer.Option("--zip", help="Pair the values of several sweeps instead of combining them.")
+]

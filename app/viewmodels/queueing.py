@@ -36,7 +36,7 @@ class Queueing:
         wanted = tuple(recipes)
 
         def queue(store: Store) -> tuple[str, ...]:
-            return tuple(_queue(store, recipe, tags) for recipe in wanted)
+            return tuple(queue_tagged(store, recipe, tags) for recipe in wanted)
 
         def queued(answer: object) -> None:
             uids = tuple(map(str, answer)) if isinstance(answer, tuple) else ()
@@ -48,7 +48,8 @@ class Queueing:
         self._write(queue, queued)
 
 
-def _queue(store: Store, recipe: Recipe, tags: Sequence[str]) -> str:
+def queue_tagged(store: Store, recipe: Recipe, tags: Sequence[str]) -> str:
+    """Queue one recipe; its id."""
     text = recipe.model_dump_json(by_alias=True)
     uid = store.queue_run(text, name=recipe.name, seed=recipe.seed, base=recipe.base.label)
     if tags:

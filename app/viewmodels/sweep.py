@@ -5,7 +5,6 @@ Every variant is checked like a recipe of its own, off the window's thread, once
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -169,11 +168,11 @@ class SweepViewModel(QObject):
     @property
     def name(self) -> str:
         """The sweep's name: its runs are tagged with it."""
-        return self._name or _slug(self._editor.name)
+        return self._name or sweep_words.slug(self._editor.name)
 
     def set_name(self, name: str) -> None:
         """Name the sweep; "" takes the recipe's name."""
-        self._name = _slug(name)
+        self._name = sweep_words.slug(name)
         self.changed.emit()
 
     # what it comes to
@@ -347,7 +346,3 @@ class SweepViewModel(QObject):
 def _can_be_swept(path: str) -> bool:
     """A stage's name and reading place make up the recipe; they are no settings."""
     return path.rsplit(".", 1)[-1] not in ("id", "from", "source", "name", "notes", "on")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name.strip().lower()).strip("-") or "sweep"

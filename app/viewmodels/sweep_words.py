@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -90,3 +91,8 @@ def first_range(view: FieldView) -> tuple[str, str, str]:
     if isinstance(value, tuple):
         return "list", json.dumps(list(value)), ""
     return "list", "" if value is None else str(value), ""
+
+
+def slug(name: str) -> str:
+    """A name as a tag: "two-roads"."""
+    return re.sub(r"[^\w.-]+", "-", name.strip().lower()).strip("-") or "sweep"

@@ -45,16 +45,38 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: the file cannot be read, or the recipe has problems; the message names all of them.
     """
+    return usable(load_raw(path, overrides), path)
+
+
+def load_raw(path: Path, overrides: Sequence[str] = ()) -> Any:
+    """The plain data of the recipe in a file, not checked.
+
+    Raises:
+        UserError: the file cannot be read, or is no YAML.
+    """
     raw, problems = parse_text(_read(path))
-    recipe = None
-    if not problems:
-        recipe, problems = parse(apply_overrides(raw, overrides))
+    if problems:
+        raise _unusable(path, problems)
+    return apply_overrides(raw, overrides)
+
+
+def usable(raw: Any, path: Path) -> Recipe:
+    """The recipe in plain data that come from a file, checked, with its relative paths found.
+
+    Raises:
+        UserError: it has problems; the message names all of them.
+    """
+    recipe, problems = parse(raw)
     if recipe is not None:
         problems = check(recipe)
     if recipe is None or problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise UserError(f"The recipe {path.name} cannot be used:{lines}")
+        raise _unusable(path, problems)
     return resolve_paths(recipe, path.parent)
+
+
+def _unusable(path: Path, problems: Sequence[Problem]) -> UserError:
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return UserError(f"The recipe {path.name} cannot be used:{lines}")
 
 
 def _read(path: Path) -> str:
