@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 ANY = "auto"
@@ -22,17 +22,57 @@ def device_of(name: str) -> str:
     return "cuda:0" if name == "cuda" else name
 
 
+def clash(one: str, other: str) -> bool:
+    """Whether two runs on these devices cannot run at once."""
+    first, second = device_of(one), device_of(other)
+    return first == second or ANY in (first, second)
+
+
 def next_to_start(waiting: Sequence[Waiting], busy: Collection[str]) -> list[Waiting]:
     """Those of `waiting` (in order) that may start now, given the devices that are `busy`.
 
     A run never overtakes an earlier one for the same device.
     """
-    taken = {device_of(name) for name in busy}
+    taken = list(busy)
     started = []
     for run in waiting:
-        device = device_of(run.device)
-        clashes = bool(taken) if device == ANY else device in taken or ANY in taken
-        if not clashes:
+        if not any(clash(run.device, other) for other in taken):
             started.append(run)
-        taken.add(device)
+        taken.append(run.device)
     return started
+
+
+def moved(waiting: Sequence[Waiting], uid: str, place: int) -> list[Waiting]:
+    """The queue with one run at another place (0 is the front); unchanged when it does not wait."""
+    run = next((it for it in waiting if it.uid == uid), None)
+    if run is None:
+        return list(waiting)
+    rest = [it for it in waiting if it.uid != uid]
+    at = min(max(place, 0), len(rest))
+    return [*rest[:at], run, *rest[at:]]
+
+
+def finish_times(
+    running: Sequence[tuple[str, float | None]],
+    waiting: Sequence[Waiting],
+    lengths: Mapping[str, float | None],
+) -> dict[str, float | None]:
+    """Seconds until each waiting run is expected to end; None where that cannot be said.
+
+    Args:
+        running: device and seconds left of each run at work, None where unknown.
+        waiting: in order.
+        lengths: how long each waiting run takes, None where unknown.
+    """
+    ends: list[tuple[str, float | None]] = list(running)
+    expected: dict[str, float | None] = {}
+    for run in waiting:
+        before = [end for device, end in ends if clash(run.device, device)]
+        length = lengths.get(run.uid)
+        known = [it for it in before if it is not None]
+        end = (
+            None if length is None or len(known) < len(before) else max(known, default=0.0) + length
+        )
+        expected[run.uid] = end
+        ends.append((run.device, end))
+    return expected

@@ -7,14 +7,15 @@ The window's thread only hands things on. Nothing is started before `begin`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
-from app.viewmodels import bookkeeping, words
+from app.viewmodels import bookkeeping
+from app.viewmodels.activity import Activity
 from app.viewmodels.background import Background
 from app.viewmodels.check import CheckViewModel
 from app.viewmodels.compare import CompareViewModel
@@ -27,7 +28,10 @@ from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.provenance import run_part
 from app.viewmodels.queueing import Queueing
 from app.viewmodels.run import RunViewModel
-from app.viewmodels.runs import RunListing, RunsModel
+from app.viewmodels.run_edits import RunEdits, named
+from app.viewmodels.run_lister import RunListing
+from app.viewmodels.run_queue import RunQueue
+from app.viewmodels.runs import RunsModel
 from app.viewmodels.storage import Storage, measure
 from app.viewmodels.sweep import SweepViewModel
 from app.viewmodels.types import RunSummary
@@ -80,9 +84,10 @@ class Application(QObject):
         for background in (self._writer, self._reader):
             background.failed.connect(self._failed)
         self._reader.databaseChanged.connect(self.refresh)
-        self.runs = RunsModel(lambda job: self._write(job), self)
+        self.runs = RunsModel(self)
+        self.edits = RunEdits(self._write, self)
         self.compare = CompareViewModel(self._reader.submit, self)
-        self.new_run = NewRunViewModel(self.start, self._offload, self)
+        self.new_run = NewRunViewModel(self.start, self.offload, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
         self.data = DataViewModel(home, settings, self._reader.submit, self.new_run, self)
@@ -92,18 +97,23 @@ class Application(QObject):
         self._reading = self._read_again = False
         self._listing = RunListing()
         self._status_line = ""
-        self._open = OpenRuns(self._describe, self._offload, self)
+        self._open = OpenRuns(self._describe, self.offload, self)
         self._workers = Workers(home, self._open.model, spawn, in_process, self)
+        self._activity = Activity(self._workers, self._open, self.runs)
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
         self._workers.changed.connect(self.activeChanged)
         self.queueing = Queueing(self._write, self._workers.enqueue, self._start_waiting)
         self.sweep = SweepViewModel(
-            self.new_run, self.queueing.many, self._offload, lambda: self.estimates.seconds, self
+            self.new_run, self.queueing.many, self.offload, lambda: self.estimates.seconds, self
         )
         self.check = CheckViewModel(
             self.new_run, self.queueing.many, self.open_run, self.stop, self
         )
+        self.queue = RunQueue(
+            self._workers, self.runs, self.active, self._write, self._start_waiting, self
+        )
+        self.activeChanged.connect(self.queue.refresh)
         self._begun = self._closed = False
         self._reconcile = QTimer(self, interval=1000 * RECONCILE_SECONDS)
         self._reconcile.timeout.connect(self._look_after)
@@ -118,9 +128,10 @@ class Application(QObject):
         self._writer.start()
         self._writer.submit(bookkeeping.open_books, self._opened)
 
-    def _opened(self, notices: tuple[str, ...]) -> None:
-        for notice in notices:
+    def _opened(self, books: bookkeeping.Books) -> None:
+        for notice in books.notices:
             self.message.emit("warning", notice, "")
+        self.queue.restore(books.queue)
         self._reader.start()
         self.refresh()
         self._reconcile.start()
@@ -165,16 +176,22 @@ class Application(QObject):
         if self._workers.save_now(uid):
             self.message.emit("info", "The checkpoint is saved after the step in progress.", "")
 
-    def delete(self, uid: str) -> None:
-        """Delete a run with its log; its checkpoints stay. A running one is refused."""
-        row = self._row(uid)
-        if (row is not None and liveness.is_live(row)) or uid in self._workers.own:
-            self.message.emit("error", "A running run cannot be deleted.", "Stop it first.")
-            return
-        self._workers.leave_queue(uid)
-        self._workers.forget(uid)
-        self._open.drop(uid)
-        self._write(lambda store: store.delete_run(uid))
+    def delete(self, uids: Sequence[str]) -> None:
+        """Delete runs, which can be undone; their checkpoints stay. Running ones are refused."""
+        own = self._workers.own
+        rows = [row for row in map(self._row, uids) if row is not None]
+        running = [row for row in rows if liveness.is_live(row) or row.uid in own]
+        if running:
+            what = "is running and" if len(running) == 1 else "are running and"
+            text = f"{named(running)} {what} cannot be deleted."
+            self.message.emit("error", text, "Stop first what is running.")
+        rows = [row for row in rows if row not in running]
+        for row in rows:
+            self._workers.leave_queue(row.uid)
+            self._workers.forget(row.uid)
+            self._open.drop(row.uid)
+        if rows:
+            self.edits.delete(rows)
 
     def open_run(self, uid: str) -> RunViewModel:
         """The view model of a run; it fills itself and follows the run from now on."""
@@ -197,13 +214,7 @@ class Application(QObject):
 
     def active(self) -> tuple[RunSummary, ...]:
         """Running runs, then those that wait, in the order in which they will start."""
-        own = self._workers.own
-        running = [uid for uid in self._listing.order if uid not in own and self._is_running(uid)]
-        at_work = [uid for uid in own if self._is_at_work(uid)]
-        return (
-            *(self._summary(uid, "running") for uid in (*at_work, *running)),
-            *(self._summary(uid, "queued") for uid in self._workers.waiting),
-        )
+        return self._activity.active(self._listing.running)
 
     def pace(self, uid: str) -> str:
         """ "step 128 of 200 · 21 s/step · ends 14:52" of a run that is followed, else ""."""
@@ -263,27 +274,25 @@ class Application(QObject):
         active = self.active()
         self._listing = snapshot.listing
         self.runs.take(snapshot.listing)
-        rows = {uid: entry.row for uid, entry in snapshot.listing.entries.items()}
         for uid, model in self._open.items():
-            if uid in rows:
-                model.describe(rows[uid])
-                self._follow(rows[uid], model)
-        self.compare.reread(rows)
-        self.machine.watch(
-            {
-                run_part(row.name, row.uid): row.pid
-                for row in rows.values()
-                if row.status == "running" and row.pid
-            }
-        )
+            row = self._row(uid)
+            if row is not None:
+                model.describe(row)
+                self._follow(row, model)
+        rows = {uid: self._row(uid) for uid in self.compare.uids()}
+        self.compare.reread({uid: row for uid, row in rows.items() if row is not None})
+        at_work = self.runs.rows(self._listing.running)
+        self.machine.watch({run_part(row.name, row.uid): row.pid for row in at_work if row.pid})
         if snapshot.status != self._status_line:
             self._status_line = snapshot.status
             self.statusLineChanged.emit()
+        if snapshot.listing.complete:
+            self.queue.listed()
         self.runsChanged.emit()
         if self.active() != active:
             self.activeChanged.emit()
         self._start_waiting()
-        if self._read_again:
+        if self._read_again or not snapshot.listing.complete:
             self._read_again = False
             self.refresh()
 
@@ -296,14 +305,9 @@ class Application(QObject):
             self._workers.attach(row.uid, self.device(row.uid))
 
     def _start_waiting(self) -> None:
-        running = [uid for uid in self._listing.order if self._is_running(uid)]
+        running = self._listing.running
         busy = {self.device(uid) for uid in running if not self._workers.is_watched(uid)}
         self._workers.start_waiting(busy, running)
-
-    def _is_at_work(self, uid: str) -> bool:
-        """Whether the worker we started has something left to do, not only its own end."""
-        model = self._open.get(uid)
-        return model is None or not model.loaded or model.can_stop or model.status == "queued"
 
     def _is_running(self, uid: str) -> bool:
         row = self._row(uid)
@@ -340,21 +344,6 @@ class Application(QObject):
         else:
             self._reader.submit(lambda store: store.run(model.uid), model.describe)
 
-    def _summary(self, uid: str, status: str) -> RunSummary:
-        model, row = self._open.get(uid), self._row(uid)
-        name = row.name if row is not None else (model.name if model is not None else uid)
-        note = model.eta_text if model is not None and status == "running" else ""
-        return RunSummary(
-            uid,
-            name,
-            name,
-            status,
-            words.status(status),
-            note=note,
-            progress=model.progress if model is not None and status == "running" else None,
-            created=row.created if row is not None else 0.0,
-        )
-
     def _row(self, uid: str) -> RunRow | None:
         entry = self._listing.entries.get(uid)
         return entry.row if entry is not None else None
@@ -369,7 +358,8 @@ class Application(QObject):
 
         self._writer.submit(job, after)
 
-    def _offload(self, job: Callable[[], object], done: Callable[[object], None]) -> None:
+    def offload(self, job: Callable[[], object], done: Callable[[object], None]) -> None:
+        """Run a job off the window's thread, then `done` on it."""
         self._reader.submit(lambda store: job(), done)
 
     def _failed(self, message: str, hint: str) -> None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
+from app.viewmodels.run_edits import KEPT_DAYS
 from core.engine import liveness
 from core.store.store import Store
 
+SECONDS_PER_DAY = 86400
 
-def open_books(store: Store) -> tuple[str, ...]:
-    """First job of the writer: dead workers' runs are marked. Answers with what the store has to say."""
+
+@dataclass(frozen=True)
+class Books:
+    """What the store has to say, and the runs that waited when a window was closed, in order."""
+
+    notices: tuple[str, ...]
+    queue: tuple[str, ...]
+
+
+def open_books(store: Store) -> Books:
+    """First job of the writer: dead workers' runs are marked, and what was deleted long ago is purged."""
     reconcile_quietly(store)
-    return tuple(store.notices)
+    if not store.read_only:
+        store.purge_deleted(time.time() - KEPT_DAYS * SECONDS_PER_DAY)
+    return Books(tuple(store.notices), tuple(store.queue()))
 
 
 def reconcile_quietly(store: Store) -> None:

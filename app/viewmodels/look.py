@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.viewmodels.runs import RunLister, RunListing
+from app.viewmodels.run_lister import RunLister, RunListing
 from core.store.home import Home
 from core.store.store import Store
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.queue import Waiting, device_of, next_to_start
+from app.queue import Waiting, moved, next_to_start
 from app.run_thread import Mode, Runner, RunThread, Spawn
 from app.viewmodels.run import RunViewModel
 from core.store.home import Home
@@ -65,6 +65,23 @@ class Workers(QObject):
         self._watched: dict[str, _Watched] = {}
         self._waiting: list[Waiting] = []
         self._seen_session: dict[str, int] = {}
+        self._paused = False
+
+    @property
+    def paused(self) -> bool:
+        """Nothing that waits is started; what runs goes on."""
+        return self._paused
+
+    def pause(self, on: bool) -> None:
+        """Pause the queue or go on; `start_waiting` then starts what may."""
+        if on != self._paused:
+            self._paused = on
+            self.changed.emit()
+
+    @property
+    def queue(self) -> tuple[Waiting, ...]:
+        """Runs that wait, with their devices, in order."""
+        return tuple(self._waiting)
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -96,6 +113,13 @@ class Workers(QObject):
         self._waiting.append(Waiting(uid, device))
         self.changed.emit()
 
+    def move(self, uid: str, place: int) -> None:
+        """Put a waiting run at another place; 0 is the front."""
+        order = moved(self._waiting, uid, place)
+        if order != self._waiting:
+            self._waiting = order
+            self.changed.emit()
+
     def leave_queue(self, uid: str) -> bool:
         """Take a run out of the queue; False when it does not wait."""
         waits = uid in self.waiting
@@ -111,11 +135,13 @@ class Workers(QObject):
             busy: devices that runs outside this queue take.
             running: runs known to be running; a thread that only reads an old log takes no device.
         """
-        taken = {device_of(name) for name in busy}
+        if self._paused:
+            return
+        taken = set(busy)
         own = self.own
         for uid, watched in self._watched.items():
             if uid in own or uid in running:
-                taken.add(device_of(watched.device))
+                taken.add(watched.device)
         started = next_to_start(self._waiting, taken)
         for waiting in started:
             self._waiting.remove(waiting)

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVB
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.provenance import run_part
-from app.viewmodels.runs import COLUMNS
 from app.viewmodels.types import Profile
 from app.views.page import SPACING, Page
 from app.views.run_charts import SMOOTHING, SMOOTHING_TIP
@@ -306,7 +305,7 @@ class ComparePage(Page):
         for row in range(model.rowCount()):
             uid = model.uid_at(row)
             if uid not in compared:
-                name = str(model.index(row, COLUMNS.index("name")).data() or uid)
+                name = model.name_of(uid)
                 action = menu.addAction(name.replace("&", "&&"))
                 action.triggered.connect(lambda _=False, uid=uid: self._model.add_run(uid))
             if len(menu.actions()) >= MOST_OFFERED:

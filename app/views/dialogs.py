@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QInputDialog,
+    QLineEdit,
+    QMessageBox,
+    QWidget,
+)
+
+from app.views.tag_dialog import TagDialog
 
 
 class Dialogs:
@@ -68,6 +77,21 @@ class Dialogs:
         if path.suffix.lower() in [suffix for _, suffix in kinds]:
             return path
         return path.with_name(path.name + kinds[filters.index(kind) if kind in filters else 0][1])
+
+    def ask_notes(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
+        """Several lines of text, which may be empty; None when cancelled."""
+        given, agreed = QInputDialog.getMultiLineText(parent, title, label, text)
+        return given.strip() if agreed else None
+
+    def ask_tags(
+        self, parent: QWidget, title: str, shares: Mapping[str, float]
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
+        """Tags to add and tags to take away; None when cancelled. See `TagDialog`."""
+        asked = TagDialog(parent, title, shares)
+        agreed = asked.exec() == QDialog.DialogCode.Accepted
+        answer = asked.answer() if agreed else None
+        asked.deleteLater()
+        return answer
 
 
 def _box(parent: QWidget, title: str, text: str) -> QMessageBox:

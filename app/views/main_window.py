@@ -18,7 +18,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.fault_report import fault_report
 from app.viewmodels.presets import QUICKSTART
 from app.viewmodels.projects import Project
-from app.views import pages
+from app.views import pages, run_notices
 from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
 from app.views.first_steps import FirstSteps
@@ -77,7 +77,6 @@ class MainWindow(QMainWindow):
         self.header = Header(theme, settings)
         self.stack = QStackedWidget()
         self.notice = Notice(theme)
-        self.diagnose = self.notice.add_action(DIAGNOSE, "copy", self._copy_diagnostics)
         self._fault = ("", "")
         listed = [(place.key, place.title, place.icon) for place in pages.LISTED]
         self.rail = Rail(theme, listed)
@@ -264,6 +263,7 @@ class MainWindow(QMainWindow):
             QShortcut(QKeySequence(keys), self).activated.connect(act)
         application = self.application
         application.message.connect(self._tell)
+        run_notices.connect(self.notice, application)
         application.runAdded.connect(self.open_run)
         application.runAdded.connect(lambda _: self.first_steps.set_busy(False))
         application.runEnded.connect(self.notifications.ended)
@@ -350,13 +350,13 @@ class MainWindow(QMainWindow):
     def _tell(self, level: str, text: str, hint: str) -> None:
         self.first_steps.set_busy(False)
         self.notice.tell(level, text, hint)
-        self._fault = (text, hint)
-        self.diagnose.setText(f" {DIAGNOSE}")
-        self.diagnose.setVisible(level == "error")
+        if level == "error":
+            self._fault = (text, hint)
+            self.notice.offer(DIAGNOSE, self._copy_diagnostics)
 
     def _copy_diagnostics(self) -> None:
         QGuiApplication.clipboard().setText(fault_report(*self._fault, self._log()))
-        self.diagnose.setText(" Copied")
+        self.notice.remedy.setText("Copied")
 
     def _choose_density(self, density: Density) -> None:
         apply_density(self, density)

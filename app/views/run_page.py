@@ -59,7 +59,7 @@ class RunPage(Page):
         self._run: RunViewModel | None = None
         self._wires: list[tuple[SignalInstance, Callable[[], None]]] = []
         self.keeper = Keeper(
-            self, theme, dialogs, application.message.emit, application._offload, self._name
+            self, theme, dialogs, application.message.emit, application.offload, self._name
         )
         self.empty = Empty(theme, "chart-line-up", "No run is open", TEACHING)
         self.empty.add_action("Choose a run", "rows", self.runs_wanted.emit, primary=False)

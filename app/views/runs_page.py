@@ -1,59 +1,37 @@
-"""The run list: every run of the database, searched, sorted, starred, opened, compared."""
+"""The run list: the queue, then every run of the database, filtered, grouped, sorted, marked, opened, compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from PySide6.QtCore import (
-    QModelIndex,
-    QPoint,
-    Qt,
-    Signal,
-)
-from PySide6.QtGui import QFont, QFontMetrics, QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QLineEdit,
-    QMenu,
-    QStackedWidget,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
-from app.viewmodels.runs import (
-    COLUMNS,
-    HUE_ROLE,
-    SPARKLINE_ROLE,
-    STAR_ROLE,
-    STATUS_ROLE,
-    UID_ROLE,
-)
+from app.viewmodels.arranged_runs import ArrangedRuns
+from app.viewmodels.run_cells import COLUMNS, UID_ROLE
+from app.views.column_chooser import column_menu
 from app.views.column_fit import ColumnFit
 from app.views.dialogs import Dialogs
 from app.views.page import Page
-from app.views.run_table import RunFilter, RunTable
-from app.widgets.controls import Button, Card, Picker, label
-from app.widgets.delegates import (
-    CHIP_PX,
-    HueDelegate,
-    SparklineDelegate,
-    StarDelegate,
-    StatusDelegate,
-)
+from app.views.queue_panel import QueuePanel
+from app.views.run_acts import RunActs
+from app.views.run_head import RunHead
+from app.views.run_looks import dress, widths
+from app.views.run_table import RunTable
+from app.widgets.actions import PageAction
+from app.widgets.controls import Card
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
-ROW_HEIGHTS = {"compact": 26, "normal": 32, "roomy": 40}
-STAR_PX, SPARKLINE_PX = 30, 60
-NAME_CHARACTERS = 44
-"""A name of this length is shown in full before any other column is."""
-CELL_PADDING = 24
-ARROW_PX = 14
-SMALL_PX = 11
-"""Headings and status chips."""
 GIVING_WAY = (
+    "notes",
+    "seed",
+    "tags",
     "duration",
     "model",
     "stages",
@@ -65,17 +43,34 @@ GIVING_WAY = (
     "recovered",
     "status",
 )
-HIDDEN_AT_FIRST = ("model", "duration")
+HIDDEN_AT_FIRST = ("model", "duration", "tags", "notes", "seed")
 SETTINGS_KEY = "runs"
-STATUS_CHOICES = (
-    ("", "all runs"),
-    ("running", "running"),
-    ("queued", "queued"),
-    ("done", "done"),
-    ("stopped", "stopped"),
-    ("failed", "failed"),
-    ("interrupted", "interrupted"),
+EXTRAS, SORTED, GROUPED = "runs.added_columns", "runs.sorted", "runs.grouped"
+SINGLE = ("open", "reuse", "rename", "note")
+"""Acts on one run only."""
+MENU = (
+    ("open", "Open\tEnter"),
+    ("reuse", "Use these settings"),
+    ("compare", "Compare\tC"),
+    ("star", "Star\tS"),
+    ("cross", "Cross\tX"),
+    ("tag", "Tags…\tT"),
+    ("note", "Notes…\tN"),
+    ("rename", "Rename…\tF2"),
+    ("copy", "Copy as TSV\tCtrl+C"),
+    ("copy_markdown", "Copy as Markdown\tCtrl+Shift+C"),
+    ("delete", "Delete…\tDel"),
 )
+ICONS = {
+    "open": "chart-line-up",
+    "compare": "git-diff",
+    "star": "star",
+    "cross": "x",
+    "tag": "tag",
+    "note": "note-pencil",
+    "rename": "pencil-simple",
+    "delete": "trash",
+}
 TEACHING = (
     "A run takes a base model, degrades it (4-bit weights, pruning, or fine-tuning), and brings it back "
     "by self-distillation: the model writes its own answers, and the undegraded teacher, who has seen an "
@@ -85,7 +80,7 @@ TEACHING = (
 
 
 class RunsPage(Page):
-    """Header with search and filter, then the table, or what teaches while there is no run."""
+    """The queue, a header with filter and groups, then the table, or what teaches while there is no run."""
 
     opened = Signal(str)
     compared = Signal(list)
@@ -97,28 +92,40 @@ class RunsPage(Page):
     ) -> None:
         super().__init__()
         self._application = application
-        self._model = application.runs
+        self._source = application.runs
         self._settings = settings
-        self._dialogs = dialogs
-        self._proxy = RunFilter()
-        self._proxy.setSourceModel(self._model)
-        self._acts: dict[str, Callable[[list[str]], None]] = {
-            "open": lambda uids: self.opened.emit(uids[0]),
-            "star": lambda uids: self._mark(uids, 1),
-            "cross": lambda uids: self._mark(uids, -1),
-            "rename": lambda uids: self._rename(uids[0]),
-            "delete": self._delete,
-            "compare": self.compared.emit,
-            "reuse": lambda uids: self.reused.emit(uids[0]),
-            "copy": self._copy,
-        }
-        self.column.addLayout(self._head(theme))
+        self.model = ArrangedRuns(self._source, application.offload, self)
         self.table = self._table(theme)
         self.columns = ColumnFit(self.table, COLUMNS, "name", GIVING_WAY)
-        self.columns.restore(settings.columns.get(SETTINGS_KEY, ""), HIDDEN_AT_FIRST)
+        acts = RunActs(self, application, self.model, dialogs, self._copied_columns)
+        self._export = acts.export
+        self._acts: dict[str, Callable[[list[str]], None]] = {
+            "open": lambda uids: self.opened.emit(uids[0]),
+            "star": lambda uids: acts.mark(uids, 1),
+            "cross": lambda uids: acts.mark(uids, -1),
+            "tag": acts.tag,
+            "note": acts.note,
+            "rename": acts.rename,
+            "delete": acts.delete,
+            "compare": self.compared.emit,
+            "reuse": lambda uids: self.reused.emit(uids[0]),
+            "copy": acts.copy,
+            "copy_markdown": acts.copy_markdown,
+        }
+        self.queue = QueuePanel(theme, application.queue)
+        self.queue.opened.connect(self.opened)
+        self.queue.removed.connect(lambda uid: application.stop(uid, True))
+        self.column.addWidget(self.queue)
+        self.head = RunHead(theme, self._source, self.model)
+        self.head.columns.clicked.connect(self._column_menu)
+        self.head.export.clicked.connect(self._export)
+        self.head.compare.clicked.connect(lambda: self._act("compare"))
+        self.head.new.clicked.connect(self.new_wanted)
+        self.column.addWidget(self.head)
+        self._restore()
         self._measure()
         self.table.resized.connect(self.columns.fit)
-        self._model.longestChanged.connect(lambda: self.later(self._measure))
+        self._source.longestChanged.connect(lambda: self.later(self._measure))
         card = Card()
         card.heading.hide()
         card.caption.hide()
@@ -133,100 +140,94 @@ class RunsPage(Page):
             "No run matches",
             "Clear the search or choose another status.",
         )
-        self._nothing.add_action("Show all runs", "rows", self._clear_filter, primary=False)
+        self._nothing.add_action("Show all runs", "rows", self.head.clear, primary=False)
         self.stack = QStackedWidget()
         for widget in (self._waiting, self.empty, self._nothing, card):
             self.stack.addWidget(widget)
         self._card = card
         self.column.addWidget(self.stack, 1)
-        for signal in (
-            self._model.loadedChanged,
-            self._model.rowsInserted,
-            self._model.rowsRemoved,
-            self._model.modelReset,
-            self._proxy.rowsInserted,
-            self._proxy.rowsRemoved,
-        ):
-            signal.connect(lambda *_: self.later(self._show_state))
-        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
-        find.activated.connect(self.search.setFocus)
+        self._source.loadedChanged.connect(lambda: self.later(self._show_state))
+        self.model.arranged.connect(lambda: self.later(self._show_state))
+        self.model.columnsInserted.connect(lambda *_: self._columns_changed())
+        self.model.columnsRemoved.connect(lambda *_: self._columns_changed())
+        self._listen()
         self._show_state()
 
     def remember(self) -> None:
-        """Write the columns' order and visibility to the settings."""
+        """Write columns, sorting and groups to the settings."""
+        wish = self.model.wish
         self._settings.columns[SETTINGS_KEY] = self.columns.state()
+        self._settings.views[EXTRAS] = json.dumps(self.model.extras)
+        self._settings.views[SORTED] = f"{wish.column} {'down' if wish.descending else 'up'}"
+        self._settings.views[GROUPED] = wish.group
 
     def selected(self) -> list[str]:
         """The selected runs, from top to bottom."""
-        rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
-        return [str(self._proxy.index(row, 0).data(UID_ROLE)) for row in rows]
+        return self.table.selected()
 
-    def _head(self, theme: Theme) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(12)
-        row.addWidget(label("Runs", "title"))
-        self._count = label("", "caption")
-        row.addWidget(self._count)
-        row.addStretch(1)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search name, model, stage, tag")
-        self.search.setAccessibleName("Search runs")
-        self.search.setClearButtonEnabled(True)
-        self.search.setFixedWidth(260)
-        self.search.textChanged.connect(self._search)
-        row.addWidget(self.search)
-        self.status = Picker("Status")
-        self.status.setProperty("flat", False)
-        self.status.set_options(STATUS_CHOICES, "")
-        self.status.setMinimumWidth(116)
-        self.status.chosen.connect(self._choose_status)
-        row.addWidget(self.status)
-        self._choice = Button(theme, "", "", "columns")
-        self._choice.setAccessibleName("Columns")
-        self._choice.setToolTip("Choose the columns")
-        self._choice.clicked.connect(self._column_menu)
-        row.addWidget(self._choice)
-        self.compare_button = Button(theme, "Compare", "", "git-diff")
-        self.compare_button.setToolTip("Compare the selected runs (C)")
-        self.compare_button.clicked.connect(lambda: self._act("compare"))
-        self.compare_button.setEnabled(False)
-        row.addWidget(self.compare_button)
-        new = Button(theme, "New run", "primary", "plus-circle")
-        new.clicked.connect(self.new_wanted)
-        row.addWidget(new)
-        return row
+    def page_actions(self) -> tuple[PageAction, ...]:
+        """What can be done with the selected runs, and with the list."""
+
+        def possible(key: str) -> bool:
+            count = len(self.selected())
+            return count == 1 if key in SINGLE else count > 0
+
+        chosen = (
+            PageAction(
+                text.partition("\t")[0],
+                partial(self._act, key),
+                text.partition("\t")[2],
+                partial(possible, key),
+                ICONS.get(key, ""),
+            )
+            for key, text in MENU
+        )
+        edits, queue = self._application.edits, self._application.queue
+        return (
+            *chosen,
+            PageAction("Undo", edits.undo, "Ctrl+Z", lambda: bool(edits.next_undo)),
+            PageAction(
+                "Filter the list", self.head.search.setFocus, "Ctrl+F", icon="magnifying-glass"
+            ),
+            PageAction("Choose columns", self._column_menu, "Ctrl+Shift+K", icon="columns"),
+            PageAction("Export the list as CSV", self._export, "Ctrl+E"),
+            PageAction("Show all runs", self.head.clear),
+            PageAction(
+                "Pause or continue the queue",
+                self.queue.toggle_pause,
+                "P",
+                lambda: bool(queue.lines),
+            ),
+        )
+
+    def _listen(self) -> None:
+        """Keys of the whole page; single letters belong to the table."""
+        scope = Qt.ShortcutContext.WidgetWithChildrenShortcut
+        sort_up, sort_down = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
+        for keys, act in (
+            ("Ctrl+F", self.head.search.setFocus),
+            ("Ctrl+E", self._export),
+            ("Ctrl+Shift+K", self._column_menu),
+        ):
+            QShortcut(QKeySequence(keys), self, context=scope).activated.connect(act)
+        for keys, act in (
+            ("Ctrl+Z", self._application.edits.undo),
+            ("Ctrl+Shift+C", partial(self._act, "copy_markdown")),
+            ("P", self.queue.toggle_pause),
+            ("Ctrl+Shift+Left", partial(self._move_column, -1)),
+            ("Ctrl+Shift+Right", partial(self._move_column, 1)),
+            ("Ctrl+Shift+Up", partial(self._sort_current, sort_up)),
+            ("Ctrl+Shift+Down", partial(self._sort_current, sort_down)),
+        ):
+            QShortcut(QKeySequence(keys), self.table, context=scope).activated.connect(act)
 
     def _table(self, theme: Theme) -> RunTable:
-        table = RunTable()
-        table.setModel(self._proxy)
-        table.setAccessibleName("Runs")
-        table.setSortingEnabled(True)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setTabKeyNavigation(False)
-        table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        table.verticalHeader().hide()
-        height = ROW_HEIGHTS[self._settings.density]
-        table.verticalHeader().setDefaultSectionSize(height)
-        table.verticalHeader().setMinimumSectionSize(height)
+        table = RunTable(theme, self.model)
+        dress(table, theme, self._settings.density)
         header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setTextElideMode(Qt.TextElideMode.ElideRight)
-        header.setSectionsMovable(True)
-        header.setMinimumSectionSize(STAR_PX)
-        header.setSortIndicator(COLUMNS.index("created"), Qt.SortOrder.DescendingOrder)
-        table.setItemDelegateForColumn(COLUMNS.index("star"), StarDelegate(theme, STAR_ROLE))
-        table.setItemDelegateForColumn(COLUMNS.index("status"), StatusDelegate(theme, STATUS_ROLE))
-        table.setItemDelegateForColumn(
-            COLUMNS.index("loss"), SparklineDelegate(theme, SPARKLINE_ROLE)
-        )
-        hue = HueDelegate(theme, HUE_ROLE)
-        for key in ("base", "degraded", "recovered", "fraction"):
-            table.setItemDelegateForColumn(COLUMNS.index(key), hue)
-        table.doubleClicked.connect(lambda _: self._act("open"))
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(lambda _: self._column_menu())
+        table.doubleClicked.connect(self._double_clicked)
         table.clicked.connect(self._clicked)
         table.acted.connect(self._act)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -234,117 +235,90 @@ class RunsPage(Page):
         table.selectionModel().selectionChanged.connect(lambda *_: self._selection_changed())
         return table
 
+    def _restore(self) -> None:
+        """As it was left: added columns, order and widths, sorting, groups."""
+        views = self._settings.views
+        for key in _listed(views.get(EXTRAS, "")):
+            self.model.add_column(key)
+        self.columns.set_keys(self.model.columns)
+        self.columns.restore(self._settings.columns.get(SETTINGS_KEY, ""), HIDDEN_AT_FIRST)
+        column, _, way = views.get(SORTED, "created down").rpartition(" ")
+        known = column if column in self.model.columns else "created"
+        order = Qt.SortOrder.AscendingOrder if way == "up" else Qt.SortOrder.DescendingOrder
+        header = self.table.horizontalHeader()
+        header.setSortIndicator(self.model.columns.index(known), order)
+        self.table.setSortingEnabled(True)  # sorts by the indicator
+        self.head.set_group(views.get(GROUPED, ""))
+
     def _measure(self) -> None:
         """Give each column the width of its heading and its longest text."""
-        font = QFont(self.table.font())
-        text = QFontMetrics(font)
-        font.setPixelSize(SMALL_PX)
-        font.setWeight(QFont.Weight.Medium)
-        small = QFontMetrics(font)
-        widths = {}
-        for place, key in enumerate(COLUMNS):
-            title = str(self._model.headerData(place, Qt.Orientation.Horizontal))
-            longest = text.horizontalAdvance(self._model.longest.get(key, ""))
-            heading = small.horizontalAdvance(title) + ARROW_PX
-            widths[key] = max(heading, longest) + CELL_PADDING
-        status = self._model.longest.get("status", "")
-        widths["star"] = STAR_PX
-        widths["loss"] = SPARKLINE_PX
-        widths["status"] = small.horizontalAdvance(status) + CHIP_PX
-        most = text.averageCharWidth() * NAME_CHARACTERS + CELL_PADDING
-        widths["name"] = min(widths["name"], most)
-        self.columns.set_widths(widths)
+        titles = {
+            key: str(self.model.headerData(place, Qt.Orientation.Horizontal))
+            for place, key in enumerate(self.model.columns)
+        }
+        self.columns.set_widths(widths(self.table, titles, self._source.longest))
 
     def _act(self, what: str) -> None:
         uids = self.selected()
-        if uids:
+        if uids and (len(uids) == 1 or what not in SINGLE):
             self._acts[what](uids)
 
+    def _double_clicked(self, index: QModelIndex) -> None:
+        if self.table.group_at(index) is None and index.column() != COLUMNS.index("star"):
+            self._act("open")
+
     def _clicked(self, index: QModelIndex) -> None:
-        if index.column() == COLUMNS.index("star"):
-            self._mark([str(index.data(UID_ROLE))], 1)
+        uid = str(index.data(UID_ROLE) or "")
+        if uid and index.column() == COLUMNS.index("star"):
+            self._acts["star"]([uid])
 
-    def _mark(self, uids: list[str], star: int) -> None:
-        """Set a star or a cross; the same again takes it away."""
-        for uid in uids:
-            row = self._model.row_of(uid)
-            now = self._model.index(row, 0).data(STAR_ROLE)
-            self._model.set_star(uid, 0 if now == star else star)
-
-    def _rename(self, uid: str) -> None:
-        name = self._dialogs.ask_text(self, "Rename the run", "Name", self._model.name_of(uid))
-        if name is not None:
-            self._model.rename(uid, name)
-
-    def _delete(self, uids: list[str]) -> None:
-        names = ", ".join(f"“{self._model.name_of(uid)}”" for uid in uids[:3])
-        rest = f" and {len(uids) - 3} more" if len(uids) > 3 else ""
-        text = (
-            f"{names}{rest}: the recipe, all curves, completions and scores are deleted for good. "
-            "Checkpoints on the disk stay."
-        )
-        title = "Delete the run?" if len(uids) == 1 else f"Delete {len(uids)} runs?"
-        if self._dialogs.confirm(self, title, text, "Delete"):
-            for uid in uids:
-                self._application.delete(uid)
-
-    def _copy(self, uids: list[str]) -> None:
-        shown = [place for place, key in enumerate(COLUMNS) if self.columns.wanted(key)]
-        rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
-        header = self._proxy.headerData
-        lines = ["\t".join(str(header(at, Qt.Orientation.Horizontal) or "") for at in shown)]
-        lines += [
-            "\t".join(str(self._proxy.index(row, at).data() or "") for at in shown) for row in rows
-        ]
-        QGuiApplication.clipboard().setText("\n".join(lines))
+    def _copied_columns(self) -> Sequence[str]:
+        return self.columns.in_order()
 
     def _menu(self, at: QPoint) -> None:
         uids = self.selected()
         if not uids:
             return
         menu = QMenu(self.table)
-        entries = [("open", "Open\tEnter"), ("reuse", "Use these settings")]
-        entries = entries if len(uids) == 1 else []
-        entries += [("compare", "Compare\tC"), ("star", "Star\tS"), ("cross", "Cross\tX")]
-        entries += [("rename", "Rename…\tF2")] if len(uids) == 1 else []
-        entries += [("copy", "Copy as TSV\tCtrl+C"), ("delete", "Delete…\tDel")]
-        for key, text in entries:
-            menu.addAction(text).triggered.connect(lambda _=False, key=key: self._act(key))
+        for key, text in MENU:
+            if len(uids) == 1 or key not in SINGLE:
+                menu.addAction(text).triggered.connect(partial(self._act, key))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.table.viewport().mapToGlobal(at))
 
     def _column_menu(self) -> None:
-        menu = QMenu(self)
-        for place, key in enumerate(COLUMNS):
-            if key not in GIVING_WAY:
-                continue
-            title = self._model.headerData(place, Qt.Orientation.Horizontal)
-            action = menu.addAction(str(title or key))
-            action.setCheckable(True)
-            action.setChecked(self.columns.shown(key))
-            action.toggled.connect(lambda on, key=key: self.columns.choose(key, on))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(self._choice.mapToGlobal(self._choice.rect().bottomLeft()))
+        always = [key for key in COLUMNS if key not in GIVING_WAY]
+        at = self.head.columns.mapToGlobal(self.head.columns.rect().bottomLeft())
+        known = self._source.vocabulary()
+        column_menu(self, at, self.model, self.columns, known, always)
 
-    def _search(self, text: str) -> None:
-        self._proxy.set_words(text)
-        self._show_state()
+    def _columns_changed(self) -> None:
+        self.columns.set_keys(self.model.columns)
+        self._measure()
 
-    def _choose_status(self, status: str) -> None:
-        self._proxy.set_status(status)
-        self._show_state()
+    def _move_column(self, by: int) -> None:
+        """Move the current column one place to the left or right, over hidden ones."""
+        header, place = self.table.horizontalHeader(), self.table.currentIndex().column()
+        if place < 0:
+            return
+        start = header.visualIndex(place)
+        to = start + by
+        while 0 <= to < header.count() and header.isSectionHidden(header.logicalIndex(to)):
+            to += by
+        if 0 <= to < header.count():
+            header.moveSection(start, to)
 
-    def _clear_filter(self) -> None:
-        self.search.clear()
-        self.status.setCurrentIndex(0)
-        self._choose_status("")
+    def _sort_current(self, order: Qt.SortOrder) -> None:
+        place = self.table.currentIndex().column()
+        if place >= 0:
+            self.table.sortByColumn(place, order)
 
     def _selection_changed(self) -> None:
-        self.compare_button.setEnabled(bool(self.selected()))
+        self.head.compare.setEnabled(self.table.selectionModel().hasSelection())
 
     def _show_state(self) -> None:
-        total, shown = self._model.rowCount(), self._proxy.rowCount()
-        if not self._model.loaded:
+        total, shown = self._source.rowCount(), self.model.passing
+        if not self._source.loaded:
             self.stack.setCurrentWidget(self._waiting)
         elif not total:
             self.stack.setCurrentWidget(self.empty)
@@ -355,5 +329,13 @@ class RunsPage(Page):
             self.stack.setCurrentWidget(self._card)
             if first and self.isVisible():
                 self.table.setFocus()
-        of = f"{shown} of {total}" if shown != total else f"{total}"
-        self._count.setText(of if total else "")
+        self.head.show_count(shown, total)
+
+
+def _listed(text: str) -> list[str]:
+    """The keys in a remembered list; none where it cannot be read."""
+    try:
+        keys = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return [str(key) for key in keys] if isinstance(keys, list) else []

@@ -81,6 +81,11 @@ class Notice(QFrame):
         self._text = label(wrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         row.addWidget(self._text, 1)
+        self.remedy = Button(theme, "What helps")
+        self.remedy.hide()
+        self.remedy.clicked.connect(self._help)
+        self._remedy: Callable[[], None] | None = None
+        row.addWidget(self.remedy, 0, Qt.AlignmentFlag.AlignTop)
         self._close = Button(theme, "", "quiet", "x")
         self._close.setAccessibleName("Dismiss")
         self._close.clicked.connect(self.hide)
@@ -90,7 +95,7 @@ class Notice(QFrame):
         self.hide()
 
     def add_action(self, text: str, icon: str, act: Callable[[], None]) -> Button:
-        """A button before the cross."""
+        """A button before the cross, whatever is told."""
         made = Button(self._theme, text, "", icon)
         made.clicked.connect(act)
         self._row.insertWidget(self._row.count() - 1, made, 0, Qt.AlignmentFlag.AlignTop)
@@ -101,4 +106,16 @@ class Notice(QFrame):
         self._text.setText(f"{text}\n{hint}" if hint else text)
         restyle(self, "level", level)
         self.setAccessibleName(text)
+        self.remedy.hide()
         self.show()
+
+    def offer(self, text: str, act: Callable[[], None]) -> None:
+        """Put a button beside the message that is shown; the next message takes it away."""
+        self._remedy = act
+        self.remedy.setText(text)
+        self.remedy.setAccessibleName(text)
+        self.remedy.show()
+
+    def _help(self) -> None:
+        if self._remedy is not None:
+            self._remedy()

@@ -1,4 +1,4 @@
-"""A small read-only table for scores, guards and differences: aligned, coloured, copied as TSV."""
+"""A small read-only table for scores, guards and differences: aligned, coloured, copied as TSV or Markdown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QFont,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QMenu,
+    QTableWidget,
+    QTableWidgetItem,
+)
 
+from app.widgets import table_text
 from app.widgets.controls import colour_of
 from app.widgets.theme import Theme
 
@@ -23,6 +31,7 @@ ROW_HEIGHT = 29
 HEADER_HEIGHT = 26
 HEADING_PX = 11
 DENSE = "QTableView::item { padding: 0 4px; } QHeaderView::section { padding: 4px 7px; }"
+COPY_MARKDOWN = QKeySequence("Ctrl+Shift+C")
 STRETCH_LEAST = 150
 """A stretched column is not narrowed below this (or its content) for the sake of an optional one."""
 
@@ -109,11 +118,18 @@ class Table(QTableWidget):
 
     def as_text(self, *, all_rows: bool = False) -> str:
         """The selected rows (or all) with the headings, as TSV."""
+        return table_text.tsv(self._as_rows(all_rows))
+
+    def as_markdown(self, *, all_rows: bool = False) -> str:
+        """The selected rows (or all) with the headings, as a Markdown table."""
+        right = {place for place, column in enumerate(self._columns) if column.numeric}
+        return table_text.markdown(self._as_rows(all_rows), right)
+
+    def _as_rows(self, all_rows: bool) -> list[list[str]]:
         chosen = sorted({index.row() for index in self.selectedIndexes()})
         rows = range(len(self._rows)) if all_rows or not chosen else chosen
-        lines = ["\t".join(column.title for column in self._columns)]
-        lines += ["\t".join(cell.text for cell in self._rows[row]) for row in rows]
-        return "\n".join(lines)
+        head = [column.title for column in self._columns]
+        return [head, *([cell.text for cell in self._rows[row]] for row in rows)]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Choose the columns that fit."""
@@ -121,11 +137,27 @@ class Table(QTableWidget):
         self._fit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Ctrl+C copies."""
+        """Ctrl+C copies as TSV, with Shift as Markdown."""
         if event.matches(QKeySequence.StandardKey.Copy):
             QGuiApplication.clipboard().setText(self.as_text())
+        elif QKeySequence(event.keyCombination()) == COPY_MARKDOWN:
+            QGuiApplication.clipboard().setText(self.as_markdown())
         else:
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Copy the selected rows, or all where none is selected."""
+        menu = QMenu(self)
+        clipboard = QGuiApplication.clipboard()
+        for text, shown in (
+            ("Copy as TSV\tCtrl+C", self.as_text),
+            ("Copy as Markdown\tCtrl+Shift+C", self.as_markdown),
+        ):
+            menu.addAction(text).triggered.connect(
+                lambda _=False, shown=shown: clipboard.setText(shown())
+            )
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(event.globalPos())
 
     def _fit(self) -> None:
         optional = [place for place, column in enumerate(self._columns) if column.optional]

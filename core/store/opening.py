@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
-from core.store.integrity import is_intact, recover
+from core.store.integrity import ask_for_check, is_intact, recover
 from core.store.migrations import Migration, sentence_for_newer, upgrade, version_of
-from core.store.sqlite import BUSY_TIMEOUT, Database, connect, is_damage, primary_code
+from core.store.sqlite import (
+    BUSY_TIMEOUT,
+    Database,
+    SqliteError,
+    connect,
+    explained,
+    is_damage,
+    primary_code,
+)
 
 _RETRY = 0.05  # seconds between attempts to switch a new file to WAL
 
@@ -103,3 +112,17 @@ def _use_wal(db: Database) -> None:
             if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY)
+
+
+@contextlib.contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into sentences; a damaged file is checked at the next start."""
+    try:
+        yield
+    except SqliteError as error:
+        if is_damage(error):
+            ask_for_check(path)
+        sentence = explained(error, path)
+        if sentence is None:
+            raise
+        raise sentence from error

@@ -19,9 +19,8 @@ from core.errors import UserError
 from core.events import EvaluatedItem, Event, RunStatus
 from core.store import edits, folding, lineage, log, reading
 from core.store.edits import RunEdit
-from core.store.integrity import ask_for_check
 from core.store.migrations import MIGRATIONS, Migration, version_of
-from core.store.opening import Opened, open_for_reading, open_for_writing
+from core.store.opening import Opened, explaining, open_for_reading, open_for_writing
 from core.store.rows import (
     CheckpointRow,
     LineageRows,
@@ -31,7 +30,7 @@ from core.store.rows import (
     RunRow,
     ScoreRow,
 )
-from core.store.sqlite import Database, SqliteError, explained, is_damage, scalar
+from core.store.sqlite import Database, scalar
 
 _UID_BYTES = 6
 _ENDED: frozenset[RunStatus] = frozenset({"done", "stopped", "failed", "interrupted"})
@@ -63,7 +62,7 @@ class Store:
         Raises:
             UserError: it cannot be opened, or `read_only` was asked for a missing or older database.
         """
-        with _explaining(path):
+        with explaining(path):
             opener = open_for_reading if read_only else open_for_writing
             return Store(path, opener(path, migrations))
 
@@ -355,7 +354,7 @@ class Store:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Database]:
-        with self._lock, _explaining(self.path):
+        with self._lock, explaining(self.path):
             yield self._db
 
     @contextlib.contextmanager
@@ -387,16 +386,3 @@ class Store:
             finally:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
-
-
-@contextlib.contextmanager
-def _explaining(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except SqliteError as error:
-        if is_damage(error):
-            ask_for_check(path)
-        sentence = explained(error, path)
-        if sentence is None:
-            raise
-        raise sentence from error

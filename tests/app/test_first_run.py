@@ -202,18 +202,18 @@ def test_that_an_error_offers_diagnostics_without_what_is_private(
     log = RecentLog()
     window.show_project(window._projects, log.text)
     shell.application.message.emit("info", "All is well.", "")
-    assert not window.diagnose.isVisible()
+    assert not window.notice.remedy.isVisible()
     secret = f"{Path.home()}/secret hf_abcdefghijklmnop"
     shell.application.message.emit("error", f"Cannot read {secret}", "Try again.")
-    assert window.diagnose.isVisible()
-    qtbot.mouseClick(window.diagnose, LEFT)
+    assert window.notice.remedy.isVisible()
+    qtbot.mouseClick(window.notice.remedy, LEFT)
     text = QGuiApplication.clipboard().text()
     assert "Cannot read ~/secret" in text
     assert "hf_abc" not in text
     assert "PySide6" in text
-    assert window.diagnose.text().strip() == "Copied"
+    assert window.notice.remedy.text().strip() == "Copied"
     shell.application.message.emit("info", "All is well.", "")
-    assert not window.diagnose.isVisible()
+    assert not window.notice.remedy.isVisible()
 
 
 def test_that_the_last_lines_of_the_log_are_in_the_report() -> None:

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
-from app.viewmodels.runs import COLUMNS
+from app.viewmodels.run_cells import COLUMNS
 from app.views.compare_page import ComparePage
 from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
@@ -112,12 +112,12 @@ def test_that_searching_and_filtering_narrow_the_list_and_can_be_undone(
 ) -> None:
     table = runs_page.table.model()
     assert table.rowCount() == 6
-    runs_page.search.setText("pruned fixture")
+    runs_page.head.search.setText("pruned fixture")
     assert table.rowCount() == 2
-    runs_page.search.clear()
-    runs_page.status.chosen.emit("failed")
+    runs_page.head.search.clear()
+    runs_page.head.status.chosen.emit("failed")
     assert table.rowCount() == 1
-    runs_page.search.setText("nothing has this name")
+    runs_page.head.search.setText("nothing has this name")
     assert table.rowCount() == 0
     runs_page.refresh_now()
     assert not runs_page.table.isVisible()
@@ -176,16 +176,16 @@ def test_that_deleting_asks_first_and_does_nothing_on_no(
     assert desk.told.calls == []
     desk.dialogs.agree = True
     qtbot.keyClick(runs_page.table, Qt.Key.Key_Delete)
-    assert desk.told.calls == [("delete", desk.runs["waiting"])]
+    assert desk.told.calls == [("delete", [desk.runs["waiting"]])]
 
 
 def test_that_selected_runs_are_compared_and_copied_as_tsv(
     runs_page: RunsPage, desk: Desk, qtbot: QtBot
 ) -> None:
-    assert not runs_page.compare_button.isEnabled()
+    assert not runs_page.head.compare.isEnabled()
     runs_page.table.selectAll()
     with qtbot.waitSignal(runs_page.compared) as told:
-        runs_page.compare_button.click()
+        runs_page.head.compare.click()
     assert len(told.args[0]) == 6
     qtbot.keyClick(runs_page.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()

@@ -278,10 +278,10 @@ def test_that_a_running_run_cannot_be_deleted_and_others_can(world: World, qtbot
     running = world.run(started(), pid=os.getpid())
     other = world.run(DONE)
     application = begin(world, qtbot)
-    application.delete(running)
+    application.delete([running])
     assert world.messages[-1][0] == "error"
     application.open_run(other)
-    application.delete(other)
+    application.delete([other])
     until(qtbot, lambda: application.runs.rowCount() == 1)
 
 

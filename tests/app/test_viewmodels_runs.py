@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,18 +9,10 @@ from PySide6.QtCore import QModelIndex, Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from app.viewmodels.runs import (
-    COLUMNS,
-    HUE_ROLE,
-    RESET_ABOVE,
-    SORT_ROLE,
-    SPARKLINE_ROLE,
-    UID_ROLE,
-    RunLister,
-    RunListing,
-    RunsModel,
-    entry_of,
-)
+from app.viewmodels.run_cells import COLUMNS, HUE_ROLE, SORT_ROLE, SPARKLINE_ROLE, UID_ROLE
+from app.viewmodels.run_entry import entry_of
+from app.viewmodels.run_lister import FIRST_PART, RunLister, RunListing
+from app.viewmodels.runs import RESET_ABOVE, RunsModel
 from core.events import Metrics, RunFinished, RunStarted, TaskEvaluated
 from core.recipe.plan import plan
 from core.store.home import Home
@@ -39,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def model(qtmodeltester: ModelTester) -> RunsModel:
-    model = RunsModel(lambda job: None)
+    model = RunsModel()
     qtmodeltester.check(model)  # watches every change from here on
     return model
 
@@ -230,13 +222,37 @@ def test_that_the_search_finds_name_tags_model_and_id() -> None:
     assert all(part in found for part in ("paper", "abc123", "quantize", "r"))
 
 
-def test_that_stars_and_names_are_written_in_the_background() -> None:
-    jobs: list[Callable[[Store], None]] = []
-    model = RunsModel(jobs.append)
-    model.set_star("u", 1)
-    model.rename("u", "  ")
-    model.rename("u", "better")
-    assert len(jobs) == 2
+def test_that_the_newest_runs_of_a_long_list_come_first_and_the_others_with_the_next_look(
+    store: Store, model: RunsModel
+) -> None:
+    count = FIRST_PART + 3
+    for number in range(count):
+        add(store, str(number), float(number))
+    lister = RunLister()
+    first = lister(store)
+    assert (len(first.order), first.complete) == (FIRST_PART, False)
+    model.take(first)
+    assert texts(model, "name")[0] == str(count - 1)
+    rest = lister(store)
+    assert (len(rest.order), rest.complete, rest.changed) == (count, True, frozenset())
+    model.take(rest)
+    assert texts(model, "name") == [str(number) for number in reversed(range(count))]
+
+
+def test_that_only_runs_that_changed_are_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lister = RunLister()
+    uids = [add(store, str(number), float(number)) for number in range(5)]
+    lister(store)
+    asked: list[object] = []
+    read = store.runs
+    monkeypatch.setattr(store, "runs", lambda which=None: asked.append(which) or read(which))
+    store.set_star(uids[2], 1)
+    assert lister(store).changed == {uids[2]}
+    assert asked == [[uids[2]]]
+    assert lister(store).changed == frozenset()
+    assert len(asked) == 1
 
 
 def test_that_headers_and_cells_have_words(qtbot: QtBot, store: Store, model: RunsModel) -> None:

@@ -1,0 +1,325 @@
+"""The queue as a person sees and orders it: what is at work, then what waits, with its expected end.
+
+The order is kept in the database, so that a window that is opened later finds it: it offers those runs
+and starts none of them by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QByteArray,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
+
+from app.queue import finish_times
+from app.viewmodels import words
+from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
+from app.viewmodels.run_edits import Write
+from app.viewmodels.run_entry import RunEntry
+from app.viewmodels.runs import RunsModel
+from app.viewmodels.types import RunSummary
+from app.viewmodels.workers import Workers
+
+COLUMNS = ("status", "name", "device", "note", "expected")
+TITLES = {
+    "status": "Status",
+    "name": "Run",
+    "device": "Device",
+    "note": "Progress",
+    "expected": "Expected end",
+}
+MIME = "application/x-rekindle-queue"
+MOST_COMPARED = 400
+"""The newest runs among which one of the same recipe is looked for."""
+PROGRESS_ROLE = UID_ROLE + 20
+"""Finished share of a run at work, 0-1 or None."""
+BY_EARLIER = "By the time that the newest finished run of the same recipe took."
+NOT_KNOWN = "No finished run of the same recipe says how long this one takes."
+
+Index = QModelIndex | QPersistentModelIndex
+_ROOT = QModelIndex()
+
+
+@dataclass(frozen=True)
+class QueueLine:
+    """A run at work or waiting; `place` is its place among those that wait, -1 for one at work."""
+
+    run: RunSummary
+    device: str
+    expected: str
+    place: int
+
+
+class RunQueue(QAbstractTableModel):
+    """Lines: runs at work, then those that wait.
+
+    Args:
+        workers: start and order them.
+        runs: the run list.
+        active: running runs, then those that wait, in order.
+        write: runs a job on the writing store.
+        start: starts what may start now.
+    """
+
+    changed = Signal()
+    found = Signal(int)
+    """So many runs wait from the last time; the queue is paused until a person continues it."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        runs: RunsModel,
+        active: Callable[[], Sequence[RunSummary]],
+        write: Write,
+        start: Callable[[], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._workers = workers
+        self._runs = runs
+        self._active = active
+        self._write = write
+        self._start = start
+        self._lines: tuple[QueueLine, ...] = ()
+        self._saved: tuple[str, ...] = ()
+        self._restored: tuple[str, ...] = ()
+        workers.changed.connect(self._keep)
+
+    # what a person does
+
+    @property
+    def paused(self) -> bool:
+        """Nothing that waits is started."""
+        return self._workers.paused
+
+    def pause(self, on: bool) -> None:
+        """Pause, or go on."""
+        self._workers.pause(on)
+        self.refresh()
+        if not on:
+            self._start()
+
+    def move(self, uid: str, by: int) -> None:
+        """Move a waiting run up (negative) or down."""
+        waiting = self._workers.waiting
+        if uid in waiting:
+            self._workers.move(uid, waiting.index(uid) + by)
+
+    def run_next(self, uid: str) -> None:
+        """Put a waiting run at the front."""
+        self._workers.move(uid, 0)
+
+    # what is there
+
+    @property
+    def lines(self) -> tuple[QueueLine, ...]:
+        """From top to bottom."""
+        return self._lines
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._workers.waiting)
+
+    def row_of(self, uid: str) -> int:
+        """The line of a run; -1 when it is not in the queue."""
+        return next((row for row, it in enumerate(self._lines) if it.run.uid == uid), -1)
+
+    def restore(self, uids: Sequence[str]) -> None:
+        """Remember what waited when a window was closed, until the list knows these runs."""
+        self._saved = self._restored = tuple(uids)
+
+    def listed(self) -> None:
+        """The run list is complete: what waited before waits again, and the queue is paused."""
+        restored, self._restored = self._restored, ()
+        back = [uid for uid in restored if self._waits_again(uid)]
+        if back:
+            self._workers.pause(True)
+            for uid in back:
+                self._workers.enqueue(uid, self._device(uid))
+            self.found.emit(len(back))
+        for uid in self._workers.waiting:
+            entry = self._runs.entry(uid)
+            if entry is not None and entry.row.status == "done":
+                self._workers.leave_queue(uid)  # another window has run it
+
+    def refresh(self) -> None:
+        """Look again at what is at work and what waits."""
+        lines = tuple(self._look())
+        if [it.run.uid for it in lines] != [it.run.uid for it in self._lines]:
+            self.beginResetModel()
+            self._lines = lines
+            self.endResetModel()
+        elif lines != self._lines:
+            self._lines = lines
+            last = self.index(len(lines) - 1, len(COLUMNS) - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
+        self.changed.emit()
+
+    # inside
+
+    def _waits_again(self, uid: str) -> bool:
+        entry = self._runs.entry(uid)
+        if entry is None or entry.row.status in ("running", "done"):
+            return False
+        return uid not in self._workers.waiting and not self._workers.is_watched(uid)
+
+    def _device(self, uid: str) -> str:
+        entry = self._runs.entry(uid)
+        return entry.device if entry is not None else "auto"
+
+    def _keep(self) -> None:
+        """Write the order down when it has changed."""
+        waiting = self._workers.waiting
+        if waiting != self._saved and not self._restored:
+            self._saved = waiting
+            self._write(lambda store: store.set_queue(waiting))
+        self.refresh()
+
+    def _look(self) -> list[QueueLine]:
+        waiting = self._workers.queue
+        places = {it.uid: place for place, it in enumerate(waiting)}
+        summaries = self._active()
+        left = {it.uid: self._left(it.uid) for it in summaries if it.uid not in places}
+        running = [(self._device(uid), seconds) for uid, seconds in left.items()]
+        lengths = {it.uid: self._length(it.uid) for it in waiting}
+        ends = left if self.paused else {**left, **finish_times(running, waiting, lengths)}
+        now = time.time()
+        return [
+            QueueLine(
+                it, self._device(it.uid), _moment(ends.get(it.uid), now), places.get(it.uid, -1)
+            )
+            for it in summaries
+        ]
+
+    def _length(self, uid: str) -> float | None:
+        """Seconds that the newest finished run of the same recipe took; None when there is none."""
+        entry = self._runs.entry(uid)
+        if entry is None:
+            return None
+        order, entries = self._runs.contents()
+        for other in order[:MOST_COMPARED]:
+            if _finished_alike(entries[other], entry):
+                return entries[other].seconds
+        return None
+
+    def _left(self, uid: str) -> float | None:
+        entry, length = self._runs.entry(uid), self._length(uid)
+        if entry is None or length is None or entry.row.started is None:
+            return None
+        return max(0.0, length - (time.time() - entry.row.started))
+
+    # Qt's interface
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        """Number of lines."""
+        return 0 if parent.isValid() else len(self._lines)
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        """Number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = int(Qt.ItemDataRole.DisplayRole),
+    ) -> Any:
+        """Titles."""
+        if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(COLUMNS):
+            return None
+        return TITLES[COLUMNS[section]] if role == Qt.ItemDataRole.DisplayRole else None
+
+    def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """Texts; the roles of the run list give id and status."""
+        if not index.isValid():
+            return None
+        line, column = self._lines[index.row()], COLUMNS[index.column()]
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                return _text(line, column)
+            case Qt.ItemDataRole.ToolTipRole if column == "expected":
+                return NOT_KNOWN if line.expected == words.NONE else BY_EARLIER
+            case Qt.ItemDataRole.ToolTipRole:
+                return _text(line, column)
+            case _ if role == UID_ROLE:
+                return line.run.uid
+            case _ if role == STATUS_ROLE:
+                return line.run.status
+            case _ if role == PROGRESS_ROLE:
+                return line.run.progress
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """What waits can be dragged; it is dropped between lines."""
+        if not index.isValid():
+            return Qt.ItemFlag.ItemIsDropEnabled
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        if self._lines[index.row()].place >= 0:
+            flags |= Qt.ItemFlag.ItemIsDragEnabled
+        return flags
+
+    def supportedDropActions(self) -> Qt.DropAction:
+        """Lines are moved."""
+        return Qt.DropAction.MoveAction
+
+    def mimeTypes(self) -> list[str]:
+        """A line of this queue."""
+        return [MIME]
+
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
+        """The run that is dragged."""
+        data = QMimeData()
+        uid = next((str(it.data(UID_ROLE)) for it in indexes), "")
+        data.setData(MIME, QByteArray(uid.encode("ascii")))
+        return data
+
+    def dropMimeData(
+        self, data: QMimeData, action: Qt.DropAction, row: int, column: int, parent: Index
+    ) -> bool:
+        """Move the run; False, because Qt must not take its line away by itself."""
+        if not data.hasFormat(MIME):
+            return False
+        uid = bytes(data.data(MIME).data()).decode("ascii")
+        at_work = sum(it.place < 0 for it in self._lines)
+        place = (row if row >= 0 else len(self._lines)) - at_work
+        waiting = self._workers.waiting
+        if uid in waiting:
+            self._workers.move(uid, place - (1 if waiting.index(uid) < place else 0))
+        return False
+
+
+def _text(line: QueueLine, column: str) -> str:
+    match column:
+        case "status":
+            return line.run.status_text if line.place < 0 else f"{line.place + 1}."
+        case "name":
+            return line.run.name
+        case "device":
+            return line.device
+        case "note":
+            share = "" if line.run.progress is None else f"{line.run.progress:.0%}"
+            return " · ".join(filter(None, (share, line.run.note)))
+    return line.expected
+
+
+def _moment(seconds: float | None, now: float) -> str:
+    if seconds is None:
+        return words.NONE
+    return f"{words.clock(now + seconds)[:5]}, in {words.duration(seconds)}"
+
+
+def _finished_alike(other: RunEntry, entry: RunEntry) -> bool:
+    same = other.row.base == entry.row.base and other.texts["stages"] == entry.texts["stages"]
+    return same and other.row.status == "done" and other.alike == entry.alike

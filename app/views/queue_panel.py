@@ -1,0 +1,177 @@
+"""The queue at the top of the run list: what is at work, what waits, in an order that mouse and keys change."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
+
+from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
+from app.viewmodels.run_queue import COLUMNS, RunQueue
+from app.widgets.controls import Button, Card
+from app.widgets.delegates import StatusDelegate
+from app.widgets.theme import Theme
+
+ROW_PX = 30
+HEADER_PX = 26
+MOST_ROWS = 5
+"""Lines that are seen without scrolling."""
+STATUS_PX, DEVICE_PX, NOTE_PX, EXPECTED_PX = 96, 84, 260, 150
+
+
+class QueuePanel(Card):
+    """Hidden while nothing is at work or waits."""
+
+    opened = Signal(str)
+    removed = Signal(str)
+    """A waiting run is to leave the queue."""
+
+    def __init__(self, theme: Theme, queue: RunQueue) -> None:
+        super().__init__("Queue", "")
+        self._queue = queue
+        self.pause = Button(theme, "Pause", "", "pause")
+        self.pause.clicked.connect(self.toggle_pause)
+        self.add_tool(self.pause)
+        self.table = QueueTable(theme, queue)
+        self.table.acted.connect(self._act)
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._menu)
+        self.table.doubleClicked.connect(lambda _: self._act("open"))
+        self.body.addWidget(self.table)
+        queue.changed.connect(self._show)
+        self._show()
+
+    def toggle_pause(self) -> None:
+        """Pause the queue, or go on."""
+        self._queue.pause(not self._queue.paused)
+
+    def _show(self) -> None:
+        lines = self._queue.lines
+        self.setVisible(bool(lines))
+        waiting, paused = self._queue.waiting, self._queue.paused
+        at_work = len(lines) - waiting
+        parts = [f"{at_work} running"] if at_work else []
+        parts += [f"{waiting} waiting"] if waiting else []
+        parts += ["paused: nothing that waits is started"] if paused else []
+        self.set_caption(" · ".join(parts))
+        self.pause.setText("Continue" if paused else "Pause")
+        self.pause.set_icon("play" if paused else "pause")
+        self.pause.setToolTip(
+            "Start what waits, in this order (P)"
+            if paused
+            else "Start nothing that waits; what runs goes on (P)"
+        )
+        self.table.setFixedHeight(HEADER_PX + ROW_PX * min(max(1, len(lines)), MOST_ROWS) + 2)
+
+    def _act(self, what: str) -> None:
+        if what == "pause":
+            self.toggle_pause()
+            return
+        uid = self.table.chosen()
+        row = self._queue.row_of(uid)
+        if row < 0:
+            return
+        waits = self._queue.lines[row].place >= 0
+        match what:
+            case "open":
+                self.opened.emit(uid)
+            case "up" | "down" if waits:
+                self._queue.move(uid, -1 if what == "up" else 1)
+            case "next" if waits:
+                self._queue.run_next(uid)
+            case "remove" if waits:
+                self.removed.emit(uid)
+        self.table.choose(uid)
+
+    def _menu(self, at: QPoint) -> None:
+        row = self._queue.row_of(self.table.chosen())
+        if row < 0:
+            return
+        waits = self._queue.lines[row].place >= 0
+        menu = QMenu(self.table)
+        for key, text in (
+            ("open", "Open\tEnter"),
+            ("up", "Move up\tAlt+Up"),
+            ("down", "Move down\tAlt+Down"),
+            ("next", "Run next\tAlt+Home"),
+            ("remove", "Remove from the queue\tDel"),
+        ):
+            action = menu.addAction(text)
+            action.setEnabled(waits or key == "open")
+            action.triggered.connect(lambda _=False, key=key: self._act(key))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.table.viewport().mapToGlobal(at))
+
+
+class QueueTable(QTableView):
+    """Lines are dragged, or moved by Alt+Up and Alt+Down."""
+
+    acted = Signal(str)
+
+    def __init__(self, theme: Theme, queue: RunQueue) -> None:
+        super().__init__()
+        self._queue = queue
+        self._kept = ""
+        queue.modelAboutToBeReset.connect(self._keep)
+        self.setModel(queue)
+        queue.modelReset.connect(lambda: self.choose(self._kept))
+        self.setAccessibleName("Queue")
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
+        self.setDragDropOverwriteMode(False)
+        self.setDropIndicatorShown(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_PX)
+        self.verticalHeader().setMinimumSectionSize(ROW_PX)
+        header = self.horizontalHeader()
+        header.setFixedHeight(HEADER_PX)
+        header.setHighlightSections(False)
+        header.setSectionsClickable(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(COLUMNS.index("name"), QHeaderView.ResizeMode.Stretch)
+        for key, width in (
+            ("status", STATUS_PX),
+            ("device", DEVICE_PX),
+            ("note", NOTE_PX),
+            ("expected", EXPECTED_PX),
+        ):
+            self.setColumnWidth(COLUMNS.index(key), width)
+        self.setItemDelegateForColumn(COLUMNS.index("status"), StatusDelegate(theme, STATUS_ROLE))
+
+    def chosen(self) -> str:
+        """The run of the current line; "" for none."""
+        return (
+            str(self.currentIndex().data(UID_ROLE) or "") if self.currentIndex().isValid() else ""
+        )
+
+    def choose(self, uid: str) -> None:
+        """Make a run's line the current one."""
+        row = self._queue.row_of(uid)
+        if row >= 0:
+            self.selectRow(row)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Alt moves; single keys act."""
+        alt = event.modifiers() == Qt.KeyboardModifier.AltModifier
+        by_key = {
+            (True, Qt.Key.Key_Up): "up",
+            (True, Qt.Key.Key_Down): "down",
+            (True, Qt.Key.Key_Home): "next",
+            (False, Qt.Key.Key_Delete): "remove",
+            (False, Qt.Key.Key_Return): "open",
+            (False, Qt.Key.Key_Enter): "open",
+            (False, Qt.Key.Key_P): "pause",
+        }
+        act = by_key.get((alt, Qt.Key(event.key())))
+        if act is not None:
+            self.acted.emit(act)
+        else:
+            super().keyPressEvent(event)
+
+    def _keep(self) -> None:
+        self._kept = self.chosen()

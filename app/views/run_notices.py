@@ -1,0 +1,28 @@
+"""What the window says of changes to runs, with the button that takes them back."""
+
+from __future__ import annotations
+
+from app.viewmodels.application import Application
+from app.widgets.messages import Notice
+
+
+def connect(notice: Notice, application: Application) -> None:
+    """Let a notice tell what was changed and undone, and that runs wait from the last time."""
+    edits, queue = application.edits, application.queue
+
+    def changed(words: str) -> None:
+        notice.tell("info", words)
+        notice.offer("Undo", edits.undo)
+
+    def go_on() -> None:
+        notice.hide()
+        queue.pause(False)
+
+    def found(count: int) -> None:
+        what = "One run waits" if count == 1 else f"{count} runs wait"
+        notice.tell("info", f"{what} from the last time; the queue is paused.")
+        notice.offer("Continue the queue", go_on)
+
+    edits.done.connect(changed)
+    edits.undone.connect(lambda words: notice.tell("info", f"Taken back: {words}"))
+    queue.found.connect(found)
