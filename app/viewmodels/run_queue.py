@@ -218,7 +218,8 @@ class RunQueue(QAbstractTableModel):
         entry, length = self._runs.entry(uid), self._length(uid)
         if entry is None or length is None or entry.row.started is None:
             return None
-        return max(0.0, length - (time.time() - entry.row.started))
+        left = length - (time.time() - entry.row.started)
+        return left if left > 0 else None  # it takes longer than the earlier one: nobody knows
 
     # Qt's interface
 

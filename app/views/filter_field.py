@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCompleter, QHBoxLayout, QLineEdit, QListView, QMenu, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QCompleter,
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QWidget,
+)
 
 from app.viewmodels.run_filter import EXAMPLES, All, FilterError, Query, parse
 from app.viewmodels.run_vocabulary import Vocabulary, complete
@@ -43,6 +51,8 @@ class FilterField(QWidget):
             "Words, or a filter such as status:done tag:paper; the button beside it shows examples."
         )
         self.edit.setClearButtonEnabled(True)
+        for button in self.edit.findChildren(QAbstractButton):
+            button.setAccessibleName("Clear the search")
         self.edit.setFixedWidth(FIELD_PX)
         self.help = Button(theme, "", "quiet", "question")
         self.help.setAccessibleName("Filter examples")

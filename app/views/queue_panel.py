@@ -12,7 +12,7 @@ from app.widgets.controls import Button, Card
 from app.widgets.delegates import StatusDelegate
 from app.widgets.theme import Theme
 
-ROW_PX = 30
+ROW_PX = 32
 HEADER_PX = 26
 MOST_ROWS = 5
 """Lines that are seen without scrolling."""
@@ -61,7 +61,9 @@ class QueuePanel(Card):
             if paused
             else "Start nothing that waits; what runs goes on (P)"
         )
-        self.table.setFixedHeight(HEADER_PX + ROW_PX * min(max(1, len(lines)), MOST_ROWS) + 2)
+        edges = 2 * self.table.frameWidth() + 1
+        seen = min(max(1, len(lines)), MOST_ROWS)
+        self.table.setFixedHeight(self.table.horizontalHeader().height() + ROW_PX * seen + edges)
 
     def _act(self, what: str) -> None:
         if what == "pause":
