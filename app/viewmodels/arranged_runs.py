@@ -1,7 +1,7 @@
 """What the run table shows: the run list filtered, sorted, grouped, with the columns a person chose.
 
-A few runs that come, go or move are inserted and removed line by line; more than that is one reset. Lists
-of thousands are arranged in the reader's thread, short ones at once.
+A few runs that come or go are inserted and removed line by line; more than that is one reset. Lists of
+thousands are arranged in the reader's thread, short ones at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from app.viewmodels.runs import RunsModel
 AT_ONCE = 1500
 """Up to so many runs are arranged on the window's thread: about 5 ms."""
 LINE_BY_LINE = 60
-"""More lines than this that come, go or move are one reset."""
+"""More lines than this that come or go, and any that move, are one reset; the table keeps its selection."""
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -188,7 +188,8 @@ class ArrangedRuns(QAbstractTableModel):
     def _show(self, new: Arrangement, changed: frozenset[str]) -> None:
         old = self._shown
         first, before, after = _difference(old.lines, new.lines)
-        if len(before) + len(after) > LINE_BY_LINE:
+        moves = not set(before).isdisjoint(after)
+        if moves or len(before) + len(after) > LINE_BY_LINE:
             self.beginResetModel()
             self._shown = new
             self.endResetModel()

@@ -112,6 +112,7 @@ def complete(text: str, cursor: int, known: Vocabulary) -> Completion:
         begun = pair[3].casefold()
         values = known.values.get(pair[1].casefold(), ())
         fitting = [it for it in values if begun in it.casefold() and it.casefold() != begun]
+        fitting.sort(key=lambda it: not it.casefold().startswith(begun))
         return Completion(cursor - len(pair[3]), tuple((_quoted(it), "") for it in fitting))
     begun = typed.casefold()
     if not begun or not re.fullmatch(r"[\w./-]+", begun):

@@ -25,6 +25,9 @@ FIELD_PX = 300
 PATIENCE_MS = 700
 """How long half a word may look wrong before it is called so."""
 MOST_OFFERED = 12
+ABOUT_FIELD = (
+    "Words, or a filter such as status:done tag:paper; the button beside it shows examples."
+)
 GAP = "   "
 """Between a key and what it is, in the list of completions."""
 
@@ -47,9 +50,7 @@ class FilterField(QWidget):
         self.edit = _Edit()
         self.edit.setPlaceholderText("Search, or status:done lr>1e-4")
         self.edit.setAccessibleName("Search runs")
-        self.edit.setAccessibleDescription(
-            "Words, or a filter such as status:done tag:paper; the button beside it shows examples."
-        )
+        self.edit.setAccessibleDescription(ABOUT_FIELD)
         self.edit.setClearButtonEnabled(True)
         for button in self.edit.findChildren(QAbstractButton):
             button.setAccessibleName("Clear the search")
@@ -79,11 +80,12 @@ class FilterField(QWidget):
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE_MS)
-        self._patience.timeout.connect(self._show_problem)
+        self._patience.timeout.connect(self._settle)
         self._problem = ""
-        self.edit.textChanged.connect(self._read)
+        self._query: Query = All(())
         self.edit.textEdited.connect(lambda _: self._offer())
-        self.edit.returnPressed.connect(self._show_problem)
+        self.edit.textChanged.connect(self._read)
+        self.edit.returnPressed.connect(self._settle)
         self.edit.offered.connect(self._offer)
 
     def text(self) -> str:
@@ -106,20 +108,30 @@ class FilterField(QWidget):
         if not self._known.fields:
             self._known = self._vocabulary()
         try:
-            query: Query = parse(text, self._known.keys) if text.strip() else All(())
+            self._query = parse(text, self._known.keys) if text.strip() else All(())
+            self._problem = ""
         except FilterError as error:
             self._problem = f"{error.message} {error.hint}"
+        if self._problem or self._begins_key(text):
             self._patience.start()
-            return
-        self._problem = ""
-        self._patience.stop()
-        self._show_problem()
-        self.changed.emit(query)
+        else:
+            self._settle()
 
-    def _show_problem(self) -> None:
+    def _begins_key(self, text: str) -> bool:
+        """The word at the cursor may become a key: it is not looked for yet."""
+        found = complete(text, self.edit.cursorPosition(), self._known)
+        begun = text[found.start : self.edit.cursorPosition()]
+        keys = (it for it, _ in found.candidates if it.endswith(":"))
+        return self.edit.hasFocus() and any(it.startswith(begun.casefold()) for it in keys)
+
+    def _settle(self) -> None:
+        """The person waits, or pressed Enter: filter, or say what is wrong."""
+        self._patience.stop()
         self.error.setText(self._problem)
         self.error.setVisible(bool(self._problem))
-        self.edit.setAccessibleDescription(self._problem)
+        self.edit.setAccessibleDescription(self._problem or ABOUT_FIELD)
+        if not self._problem:
+            self.changed.emit(self._query)
 
     def _offer(self) -> None:
         """Show what may follow at the cursor."""

@@ -1,0 +1,206 @@
+"""The queue: its order, its expected ends, pausing, and finding it again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from app.queue import Waiting, finish_times, moved
+from app.settings import Settings
+from app.viewmodels import words
+from app.viewmodels.application import Application
+from app.viewmodels.run_queue import BY_EARLIER, COLUMNS, NOT_KNOWN
+from app.views.queue_panel import QueuePanel
+from app.widgets.theme import Theme
+from core.events import RunFinished, RunStarted
+from core.store.home import Home
+from core.store.store import Store
+from tests.app.test_viewmodels_run import RECIPE, STAGES
+
+LENGTH = 3600.5
+A, B, C = Waiting("a", "cuda:0"), Waiting("b", "cuda:1"), Waiting("c", "cuda:0")
+
+
+@given(st.permutations("abcde"), st.sampled_from("abcdex"), st.integers(-3, 9))
+def test_that_moving_keeps_every_run_once_and_the_others_in_order(
+    order: list[str], uid: str, place: int
+) -> None:
+    queue = [Waiting(it, "cpu") for it in order]
+    after = [it.uid for it in moved(queue, uid, place)]
+    assert sorted(after) == sorted(order)
+    assert [it for it in after if it != uid] == [it for it in order if it != uid]
+    if uid in order:
+        assert after.index(uid) == min(max(place, 0), len(order) - 1)
+
+
+def test_that_a_run_ends_after_those_before_it_on_its_device() -> None:
+    lengths = {"a": 10.0, "b": 20.0, "c": 5.0}
+    assert finish_times([("cuda", 100.0)], [A, B, C], lengths) == {"a": 110, "b": 20, "c": 115}
+
+
+def test_that_nothing_is_said_of_what_waits_behind_the_unknown() -> None:
+    assert finish_times([("cuda:0", None)], [A, B], {"a": 1.0, "b": 2.0}) == {"a": None, "b": 2.0}
+    assert finish_times([], [A, C], {"a": None, "c": 1.0}) == {"a": None, "c": None}
+
+
+@dataclass
+class Desk:
+    """An application whose workers never start, with three runs that waited when it was closed."""
+
+    application: Application
+    store: Store
+    uids: list[str]
+
+    @property
+    def waiting(self) -> list[str]:
+        return [it.run.uid for it in self.application.queue.lines]
+
+    def saved(self, qtbot: QtBot, uids: list[str]) -> None:
+        qtbot.waitUntil(lambda: self.store.queue() == uids, timeout=5000)
+
+
+def queued(store: Store, name: str, seed: int = 1) -> str:
+    text = RECIPE.model_copy(update={"name": name, "seed": seed}).model_dump_json(by_alias=True)
+    return store.queue_run(text, name=name, seed=seed, base="b")
+
+
+def refuse(*_: object) -> None:
+    raise OSError("no worker in this test")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, qtbot: QtBot) -> Iterator[Desk]:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        done = queued(store, "earlier")
+        store.claim(done, 1, 1.0)
+        store.record(done, [RunStarted(session=1, stages=STAGES, environment={})])
+        finished = RunFinished(status="done", seconds=LENGTH, recovered_fraction={})
+        store.record(done, [finished], t=time.time() + LENGTH)
+        uids = [queued(store, name, seed) for name, seed in (("a", 1), ("b", 2), ("c", 3))]
+        store.set_queue(uids)
+        application = Application(home, Settings(), spawn=refuse)
+        with qtbot.waitSignal(application.queue.found, timeout=10_000) as found:
+            application.begin()
+        assert found.args == [3]
+        yield Desk(application, store, uids)
+        application.close()
+
+
+@pytest.fixture
+def panel(desk: Desk, theme: Theme, qtbot: QtBot) -> QueuePanel:
+    made = QueuePanel(theme, desk.application.queue)
+    qtbot.addWidget(made)
+    made.resize(900, 300)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+def test_that_what_waited_waits_again_in_its_order_and_nothing_starts_by_itself(
+    desk: Desk, qtmodeltester: ModelTester
+) -> None:
+    qtmodeltester.check(desk.application.queue)
+    assert desk.waiting == desk.uids
+    assert desk.application.queue.paused
+    assert desk.store.queue() == desk.uids
+
+
+def test_that_the_order_is_changed_by_keys_and_written_down(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot, qtmodeltester: ModelTester
+) -> None:
+    qtmodeltester.check(desk.application.queue)
+    a, b, c = desk.uids
+    alt = Qt.KeyboardModifier.AltModifier
+    panel.table.choose(c)
+    qtbot.keyClick(panel.table, Qt.Key.Key_Up, alt)
+    desk.saved(qtbot, [a, c, b])
+    assert panel.table.chosen() == c  # the line stays the current one
+    qtbot.keyClick(panel.table, Qt.Key.Key_Down, alt)
+    desk.saved(qtbot, [a, b, c])
+    qtbot.keyClick(panel.table, Qt.Key.Key_Home, alt)
+    desk.saved(qtbot, [c, a, b])
+    qtbot.keyClick(panel.table, Qt.Key.Key_Up, alt)  # it is the first already
+    assert desk.waiting == [c, a, b]
+
+
+def test_that_a_line_dropped_between_others_takes_that_place(desk: Desk, qtbot: QtBot) -> None:
+    queue = desk.application.queue
+    a, b, c = desk.uids
+
+    def drop(uid: str, row: int) -> None:
+        data = queue.mimeData([queue.index(queue.row_of(uid), 0)])
+        move = Qt.DropAction.MoveAction
+        assert not queue.dropMimeData(data, move, row, 0, QModelIndex())
+
+    drop(a, 3)
+    assert desk.waiting == [b, c, a]
+    drop(a, 1)
+    assert desk.waiting == [b, a, c]
+    drop(c, -1)  # below the last line
+    assert desk.waiting == [b, a, c]
+    desk.saved(qtbot, [b, a, c])
+    flags = queue.index(0, 0).flags()
+    assert flags & Qt.ItemFlag.ItemIsDragEnabled
+
+
+def test_that_a_run_leaves_the_queue_by_a_key_and_opens_by_enter(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot
+) -> None:
+    a, b, c = desk.uids
+    panel.table.choose(b)
+    with qtbot.waitSignal(panel.opened) as opened:
+        qtbot.keyClick(panel.table, Qt.Key.Key_Return)
+    assert opened.args == [b]
+    panel.removed.connect(lambda uid: desk.application.stop(uid, True))
+    qtbot.keyClick(panel.table, Qt.Key.Key_Delete)
+    assert desk.waiting == [a, c]
+    qtbot.waitUntil(lambda: desk.store.run(b).status == "stopped", timeout=5000)
+    desk.saved(qtbot, [a, c])
+
+
+def test_that_the_button_says_what_it_does_and_going_on_starts_the_first(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot
+) -> None:
+    assert panel.pause.text() == "Continue"
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton, pos=QPoint(5, 5))
+    assert panel.pause.text() == "Pause"
+    assert desk.uids[0] not in desk.application.queue._workers.waiting
+    qtbot.waitUntil(lambda: not desk.application.queue.waiting, timeout=10_000)  # none can start
+
+
+def test_that_the_expected_end_comes_from_a_finished_run_of_the_same_recipe(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    queue, place = desk.application.queue, COLUMNS.index("expected")
+
+    def expected() -> list[str]:
+        return [str(queue.index(row, place).data()) for row in range(queue.rowCount())]
+
+    assert expected() == [words.NONE] * 3  # paused: nobody can say
+    assert queue.index(0, place).data(Qt.ItemDataRole.ToolTipRole) == NOT_KNOWN
+    other = queued(desk.store, "of somebody else")
+    desk.store.claim(other, os.getpid(), psutil.Process().create_time())
+    qtbot.waitUntil(lambda: queue.rowCount() == 4, timeout=10_000)
+    queue.pause(False)  # the device is taken, so that nothing starts
+    assert [it.rpartition("in ")[2] for it in expected()] == ["1 h", "2 h", "3 h", "4 h"]
+    assert queue.index(1, place).data(Qt.ItemDataRole.ToolTipRole) == BY_EARLIER
+
+
+def test_that_an_empty_queue_takes_no_room(home: Home, theme: Theme, qtbot: QtBot) -> None:
+    application = Application(home, Settings(), spawn=refuse)
+    panel = QueuePanel(theme, application.queue)
+    qtbot.addWidget(panel)
+    assert panel.isHidden()
