@@ -21,8 +21,10 @@ from app.viewmodels.check import CheckViewModel
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.data import DataViewModel
 from app.viewmodels.estimates import EstimatesViewModel
+from app.viewmodels.jobs import JobsViewModel
 from app.viewmodels.look import Look, Snapshot
 from app.viewmodels.machine import MachineMonitor
+from app.viewmodels.models import ModelsViewModel
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.provenance import run_part
@@ -92,6 +94,11 @@ class Application(QObject):
         self.new_run.checked.connect(self.estimates.want)
         self.data = DataViewModel(home, settings, self._reader.submit, self.new_run, self)
         self.data.message.connect(self.message)
+        self.jobs = JobsViewModel(home, self.offload, self)
+        self.models = ModelsViewModel(
+            home, self._reader.submit, self._write, self.message.emit, self
+        )
+        self.runsChanged.connect(self.models.something_changed)
         self._look = Look(home)
         self.machine = MachineMonitor(home.path, self)
         self._reading = self._read_again = False
@@ -264,6 +271,7 @@ class Application(QObject):
         self.machine.close()
         self.estimates.close()
         self.data.close()
+        self.jobs.close()
         for background in (self._reader, self._writer):
             background.close()
 

@@ -1,0 +1,327 @@
+"""Checkpoints in words: a node of the lineage, everything about one, what deleting it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.viewmodels import words
+from app.viewmodels.provenance import dataset_part, protocol_part, provenance, run_part
+from app.viewmodels.recipe_words import short_model
+from core.engine.removal import KEPT_SECONDS, Removal
+from core.engine.shelf import Item, Shelf
+from core.store.rows import ScoreRow
+
+STATES = {
+    "present": "",
+    "unfinished": "unfinished",
+    "missing": "files missing",
+    "trash": "in the trash",
+    "deleted": "files deleted",
+}
+STATE_ABOUT = {
+    "unfinished": "A training state that resuming its run goes on from; no finished weights.",
+    "missing": "The database knows it, but its files are not where they were.",
+    "trash": "Its files can be put back until the trash is emptied.",
+    "deleted": "Its files are gone; lineage and numbers stay readable.",
+}
+STORAGE = {"full": "whole weights", "nf4": "packed NF4 weights", "adapter": "LoRA adapter"}
+IDENTITY_CHARACTERS = 12
+MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """One checkpoint of the lineage.
+
+    Attributes:
+        key: its identity.
+        parent: key of its parent, "" for none.
+        title: the stage that made it; the model's name for a base.
+        role: "base", "degraded", "recovered", "expert" or "".
+        runs: names of the runs that made or found it.
+        run: id of the newest of them, "" for none.
+        scores: newest accuracy of each task in per cent, "" where nothing was measured.
+        fraction: recovered fraction of each task, "" where there is none.
+        state: see `STATES`.
+        storage: "full", "nf4", "adapter" or "".
+        tip: what stands behind the numbers.
+        search: lower-case text to look for words in.
+        path: relative to the home folder.
+        folder: with the weights, absolute.
+        can_be_base: its folder holds a whole network in plain safetensors.
+        source: of a base: (kind, value) as a recipe writes it.
+    """
+
+    key: str
+    parent: str
+    title: str
+    kind: str
+    role: str
+    runs: str
+    run: str
+    size: int
+    scores: str
+    fraction: str
+    state: str
+    state_text: str
+    storage: str
+    tip: str
+    search: str
+    path: str
+    folder: str
+    can_be_base: bool
+    source: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the panel: a label, a value, and where it comes from."""
+
+    label: str
+    value: str
+    tip: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines under a heading."""
+
+    title: str
+    facts: tuple[Fact, ...]
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 checkpoint", "3 checkpoints"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def nodes(shelf: Shelf) -> tuple[NodeView, ...]:
+    """All checkpoints of the shelf, parents before children."""
+    return tuple(_node(shelf, item) for item in shelf.items.values())
+
+
+def names_of(shelf: Shelf) -> dict[str, str]:
+    """Title by identity."""
+    return {item.identity: _title(item) for item in shelf.items.values()}
+
+
+def _title(item: Item) -> str:
+    if item.kind == "base":
+        label = str(item.facts.get("label", ""))
+        return short_model(label) if label else "base"
+    return item.makers[-1].stage if item.makers else item.kind or item.folder.name
+
+
+def _role(item: Item) -> str:
+    if item.kind == "base":
+        return "base"
+    return next((maker.role for maker in reversed(item.makers) if maker.role), "")
+
+
+def _node(shelf: Shelf, item: Item) -> NodeView:
+    newest = _newest(shelf.scores.get(item.identity, ()))
+    names = dict.fromkeys(
+        shelf.runs[maker.run].name for maker in item.makers if maker.run in shelf.runs
+    )
+    runs = ", ".join(names) or ("no run knows it" if not item.known else "run deleted")
+    run = next((it.run for it in reversed(item.makers) if it.run in shelf.runs), "")
+    title, role, state = _title(item), _role(item), STATES[item.state]
+    folder = item.weights or item.folder
+    source = next(
+        ((kind, str(item.spec[kind])) for kind in ("name", "hub", "gguf") if item.spec.get(kind)),
+        ("folder", str(folder)),
+    )
+    searched = (title, item.kind, role, runs, state, item.storage, item.identity, item.path)
+    return NodeView(
+        key=item.identity,
+        parent=item.parent if item.parent in shelf.items and item.parent else "",
+        title=title,
+        kind=item.kind,
+        role=role,
+        runs=runs,
+        run=run,
+        size=item.bytes,
+        scores=_scores(newest),
+        fraction=" · ".join(words.fraction(value) for value in _fractions(shelf, item).values()),
+        state=item.state,
+        state_text=state,
+        storage=item.storage,
+        tip=_tip(shelf, item, newest),
+        search=" ".join(searched).casefold(),
+        path=item.path,
+        folder=str(folder),
+        can_be_base=item.state == "present" and item.storage == "full",
+        source=source if item.kind == "base" else ("folder", str(folder)),
+    )
+
+
+def _newest(scores: tuple[ScoreRow, ...]) -> dict[str, ScoreRow]:
+    """The last score of each task, in the order of the tasks' first ones."""
+    return {score.task: score for score in scores}
+
+
+def _scores(newest: Mapping[str, ScoreRow]) -> str:
+    values = [f"{100 * it.correct / it.n:.1f}" for it in newest.values()]
+    return f"{' · '.join(values)} %" if values else ""
+
+
+def _fractions(shelf: Shelf, item: Item) -> dict[str, float | None]:
+    """Task -> recovered fraction, as the newest run that judged it says."""
+    for maker in reversed(item.makers):
+        run = shelf.runs.get(maker.run)
+        if run is not None and maker.stage in run.recovered_fraction:
+            return run.recovered_fraction[maker.stage]
+    return {}
+
+
+def _origin(shelf: Shelf, item: Item, score: ScoreRow) -> str:
+    run = shelf.runs.get(score.run)
+    return provenance(
+        run=run_part(run.name, score.run) if run is not None else score.run,
+        seed=score.seed,
+        checkpoint=f"{score.subject} ({item.identity[:IDENTITY_CHARACTERS]})",
+        dataset=dataset_part(score.dataset, score.n),
+        protocol=protocol_part(score.scorer, score.protocol),
+    )
+
+
+def _tip(shelf: Shelf, item: Item, newest: Mapping[str, ScoreRow]) -> str:
+    lines = [STATE_ABOUT[item.state]] if item.state in STATE_ABOUT else []
+    fractions = _fractions(shelf, item)
+    for task, score in newest.items():
+        share = f"{words.plain(task)}: {score.correct} of {score.n}"
+        if task in fractions:
+            share += f", recovered fraction {words.fraction(fractions[task])}"
+        lines += [share, _origin(shelf, item, score)]
+    return "\n".join(lines)
+
+
+def disk(shelf: Shelf) -> str:
+    """Sizes of everything on the shelf in a line."""
+    parts = [
+        f"{counted(len(shelf.items), 'checkpoint')} · {words.size(shelf.checkpoint_bytes)}",
+        f"converted models {words.size(shelf.cache_bytes)}" if shelf.cache_bytes else "",
+        f"trash {words.size(shelf.trash_bytes)}" if shelf.trash_bytes else "",
+        f"{words.size(shelf.free)} free",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def sections(shelf: Shelf, key: str) -> tuple[Section, ...]:
+    """Everything about one checkpoint."""
+    item = shelf.items[key]
+    names = names_of(shelf)
+    found = [
+        Section("What it is", tuple(_identity(shelf, item, names))),
+        Section("Scores", tuple(_measured(shelf, item))),
+        Section("Runs", tuple(_makers(shelf, item))),
+        Section("Settings", tuple(_plain(item.spec))),
+        Section("What went in", tuple(_plain(item.inputs))),
+        Section("What was found", tuple(_plain(item.facts))),
+    ]
+    return tuple(section for section in found if section.facts)
+
+
+def _identity(shelf: Shelf, item: Item, names: Mapping[str, str]) -> list[Fact]:
+    chain: list[str] = []
+    parent = item.parent
+    while parent and parent in shelf.items and len(chain) <= len(shelf.items):
+        chain.append(names[parent])
+        parent = shelf.items[parent].parent
+    storage = STORAGE.get(item.storage, "")
+    needs = ", ".join(names[it] for it in item.needs if it in names)
+    lines = [
+        Fact("identity", item.identity[:IDENTITY_CHARACTERS], item.identity),
+        Fact("state", STATES[item.state] or "complete", STATE_ABOUT.get(item.state, "")),
+        Fact("kind", words.KIND_ABOUT.get(item.kind, item.kind)),
+        Fact("made from", " ← ".join(chain)),
+        Fact("holds", f"{storage}, opened over {needs}" if needs else storage),
+        Fact("on the disk", words.size(item.bytes) if item.bytes else ""),
+        Fact("folder", str(item.folder)),
+        Fact("weights", str(item.weights) if item.weights else ""),
+        Fact("row", "" if item.known else "none: no run of this database knows it"),
+    ]
+    return [line for line in lines if line.value]
+
+
+def _measured(shelf: Shelf, item: Item) -> list[Fact]:
+    fractions = _fractions(shelf, item)
+    lines = []
+    for score in shelf.scores.get(item.identity, ()):
+        value = f"{100 * score.correct / score.n:.1f} % · {score.correct} of {score.n}"
+        if score.task in fractions:
+            value += f" · fraction {words.fraction(fractions[score.task])}"
+        lines.append(Fact(words.plain(score.task), value, _origin(shelf, item, score)))
+    return lines
+
+
+def _makers(shelf: Shelf, item: Item) -> list[Fact]:
+    makers = {maker.run: maker.stage for maker in item.makers}
+    lines = []
+    for uid in dict.fromkeys((*makers, *shelf.used.get(item.identity, ()))):
+        run = shelf.runs.get(uid)
+        if run is not None:
+            stage = makers.get(uid)
+            what = f"stage {stage}" if stage else "reads it"
+            live = " · running now" if uid in shelf.live else ""
+            lines.append(Fact(words.status(run.status), f"{run.name} · {what}{live}", uid))
+    return lines
+
+
+def _plain(record: Mapping[str, object]) -> list[Fact]:
+    """Settings and facts that fit a line; long hashes are shortened, the whole is in the tip."""
+    lines: list[Fact] = []
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            lines += [
+                Fact(f"{words.plain(key)}: {it}", _short(at), str(at)) for it, at in value.items()
+            ]
+        elif value not in (None, "", [], ()):
+            lines.append(Fact(words.plain(key), _short(value), str(value)))
+    return lines
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return words.number(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    is_hash = len(text) >= 40 and all(it in "0123456789abcdef" for it in text)
+    return text[:IDENTITY_CHARACTERS] if is_hash else text
+
+
+def loss(plan: Removal, names: Mapping[str, str]) -> tuple[str, str]:
+    """Title and text of the question before deleting: exactly what is lost, and what stays."""
+    chosen = names[plan.chosen.identity]
+    title = f"Delete {chosen}?"
+    parts = [f"{words.size(plan.bytes)} on the disk."]
+    if plan.dependants:
+        listed = _listed([names[it.identity] for it in plan.dependants])
+        parts.append(
+            f"{counted(len(plan.dependants), 'checkpoint')} cannot be opened without it and "
+            f"{'goes' if len(plan.dependants) == 1 else 'go'} too: {listed}."
+        )
+    if plan.remade:
+        listed = _listed([names[it.identity] for it in plan.remade])
+        parts.append(f"Made from it, complete in themselves, and kept: {listed}.")
+    if plan.resumes:
+        parts.append(
+            f"When resumed, {_listed(list(plan.resumes))} would have to make it again first."
+        )
+    if plan.measured:
+        parts.append(
+            f"{counted(plan.measured, 'score')} stay readable; they cannot be measured again."
+        )
+    if plan.outside is not None:
+        parts.append(f"The model's own files in {plan.outside} are not touched.")
+    kept = words.duration(KEPT_SECONDS)
+    parts.append(f"The trash keeps the files for {kept}; until then they can be put back.")
+    return title, "\n".join(parts)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    more = len(names) - MOST_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,451 @@
+"""The lineage graph: a forest of checkpoints to zoom, pan and walk, by mouse and by keyboard.
+
+One graphics item paints what is visible; no Qt object is made for a node, so that thousands cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QFrame,
+    QGraphicsItem,
+    QGraphicsScene,
+    QGraphicsView,
+    QStyleOptionGraphicsItem,
+    QToolTip,
+    QWidget,
+)
+
+from app.widgets.controls import colour_of
+from app.widgets.forest import Forest, GraphNode, lay_out
+from app.widgets.theme import Theme
+from app.widgets.tokens import mix
+
+WIDE, HIGH = 216.0, 64.0
+GAP_X, GAP_Y = 44.0, 12.0
+PITCH_X, PITCH_Y = WIDE + GAP_X, HIGH + GAP_Y
+MARGIN = 24.0
+STRIPE = 4.0
+ROUND = 8.0
+TEXT_LEFT = 14.0
+LINES = (6.0, 25.0, 42.0)
+LINE_HIGH = 18.0
+SMALL_PX = 11
+NO_TEXT_BELOW = 0.4
+"""Scale under which words could not be read and are not drawn."""
+LEAST, MOST = 0.03, 2.0
+STEP = 1.25
+PAN = 80
+FADED = 0.55
+WHEEL_STEP = 120
+MOVED = 4
+"""Pixels after which a press is a drag and no click."""
+FIT_LEAST = 0.5
+"""Fitting shows at least so much: of a large lineage its beginning, readable, rather than dust."""
+
+
+class _Canvas(QGraphicsItem):
+    """Paints the nodes and edges inside the exposed rectangle."""
+
+    def __init__(self, graph: LineageGraph) -> None:
+        super().__init__()
+        self._graph = graph
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
+        self._box = QRectF()
+
+    def set_size(self, columns: int, rows: float) -> None:
+        """Take the size of another forest."""
+        self.prepareGeometryChange()
+        self._box = QRectF(0, 0, columns * PITCH_X - GAP_X, rows * PITCH_Y - GAP_Y)
+
+    def boundingRect(self) -> QRectF:
+        """The whole forest."""
+        return self._box.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        """Paint what is exposed."""
+        self._graph.paint_forest(painter, option.exposedRect)
+
+
+class LineageGraph(QGraphicsView):
+    """A forest; `selected` tells the key a person moved to, `activated` the one opened by Enter or double click."""
+
+    selected = Signal(str)
+    activated = Signal(str)
+    scaled = Signal()
+
+    def __init__(self, theme: Theme, name: str) -> None:
+        super().__init__()
+        self._theme = theme
+        self._nodes: dict[str, GraphNode] = {}
+        self._folded: set[str] = set()
+        self._matching: frozenset[str] | None = None
+        self._forest = Forest()
+        self._current = ""
+        self._fitted = True
+        self._pressed: QPointF | None = None
+        self._dragged = False
+        self._canvas = _Canvas(self)
+        self._scene = QGraphicsScene(self)
+        self._scene.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
+        self._scene.addItem(self._canvas)
+        self.setScene(self._scene)
+        self.setAccessibleName(name)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.AnchorUnderMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
+        self.viewport().setMouseTracking(True)
+        theme.changed.connect(self._repaint)
+
+    # what goes in
+
+    def set_nodes(self, nodes: Sequence[GraphNode]) -> None:
+        """Show these, parents before children; place and zoom stay when only words changed."""
+        before = self._forest.place
+        self._nodes = {node.key: node for node in nodes}
+        self._folded &= self._nodes.keys()
+        self._arrange()
+        if self._current not in self._nodes:
+            self._current = ""
+        if self._fitted and self._forest.place != before:
+            self.fit()
+
+    def set_matching(self, keys: frozenset[str] | None) -> None:
+        """Fade all but these; None fades none."""
+        self._matching = keys
+        self._repaint()
+
+    def select(self, key: str) -> None:
+        """Move to a node without telling; one that is folded away is unfolded first."""
+        if key == self._current:
+            return
+        self._unfold_above(key)
+        self._current = key if key in self._nodes else ""
+        self._describe()
+        self._show_current()
+        self._repaint()
+
+    def fold(self, key: str) -> None:
+        """Fold or unfold what is below a node."""
+        if key not in self._nodes:
+            return
+        if key in self._folded:
+            self._folded.discard(key)
+        elif self._forest.children.get(key):
+            self._folded.add(key)
+        self._arrange()
+        self._show_current()
+
+    def fold_all(self, on: bool) -> None:
+        """Fold every tree to its root, or unfold all."""
+        roots = {it.key for it in self._nodes.values() if it.parent not in self._nodes}
+        self._folded = roots if on else set()
+        if on and self._current not in roots and self._current:
+            self._go(next(iter(roots), ""))
+        self._arrange()
+
+    def zoom(self, factor: float) -> None:
+        """Enlarge or shrink about the middle of the view, or the pointer."""
+        scale = self.transform().m11()
+        wanted = min(max(scale * factor, LEAST), MOST)
+        self.scale(wanted / scale, wanted / scale)
+        self._fitted = False
+        self.scaled.emit()
+
+    def fit(self) -> None:
+        """Show the whole forest, or its beginning where it would become too small to read."""
+        box = self._canvas.boundingRect()
+        room = self.viewport().rect()
+        if box.isEmpty() or room.isEmpty():
+            return
+        scale = min(room.width() / box.width(), room.height() / box.height(), 1.0)
+        self.resetTransform()
+        self.scale(max(scale, FIT_LEAST), max(scale, FIT_LEAST))
+        if self._current:
+            self._show_current()
+        else:
+            self.verticalScrollBar().setValue(self.verticalScrollBar().minimum())
+            self.horizontalScrollBar().setValue(self.horizontalScrollBar().minimum())
+        self._fitted = True
+        self.scaled.emit()
+
+    # what comes out
+
+    @property
+    def current(self) -> str:
+        """The key of the selected node, "" for none."""
+        return self._current
+
+    @property
+    def percent(self) -> int:
+        """The zoom."""
+        return round(100 * self.transform().m11())
+
+    def rect_of(self, key: str) -> QRectF:
+        """Where a node is drawn, in the scene."""
+        column, row = self._forest.place[key]
+        return QRectF(column * PITCH_X, row * PITCH_Y, WIDE, HIGH)
+
+    def key_at(self, point: QPointF) -> str:
+        """The node at a place of the scene, "" for none."""
+        column = int(point.x() // PITCH_X)
+        row = point.y() / PITCH_Y
+        for key in self._forest.between(column, row - 1, row):
+            if self.rect_of(key).contains(point):
+                return key
+        return ""
+
+    # keyboard and mouse
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows walk, with Shift they pan; Space folds, Enter opens, Ctrl with +, - and 0 zooms."""
+        key = event.key()
+        if event.matches(QKeySequence.StandardKey.ZoomIn) or _with_control(event, Qt.Key.Key_Equal):
+            self.zoom(STEP)
+        elif event.matches(QKeySequence.StandardKey.ZoomOut):
+            self.zoom(1 / STEP)
+        elif _with_control(event, Qt.Key.Key_0):
+            self.fit()
+        elif key in _ARROWS and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            across, down = _ARROWS[Qt.Key(key)]
+            for bar, step in (
+                (self.horizontalScrollBar(), across),
+                (self.verticalScrollBar(), down),
+            ):
+                bar.setValue(bar.value() + PAN * step)
+        elif key in _ARROWS:
+            self._walk(*_ARROWS[Qt.Key(key)])
+        elif key == Qt.Key.Key_Space:
+            self.fold(self._current)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._current:
+            self.activated.emit(self._current)
+        elif key == Qt.Key.Key_Home:
+            self._go(next(iter(self._nodes), ""))
+        else:
+            event.ignore()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The wheel zooms about the pointer."""
+        self.zoom(STEP ** (event.angleDelta().y() / WHEEL_STEP))
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A press begins a click or a drag."""
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        self._pressed, self._dragged = event.position(), False
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Dragging pans; without a button the tooltip follows."""
+        if self._pressed is None or not event.buttons() & Qt.MouseButton.LeftButton:
+            key = self.key_at(self.mapToScene(event.position().toPoint()))
+            tip = self._nodes[key].tip if key else ""
+            QToolTip.showText(event.globalPosition().toPoint(), tip, self)
+            over = Qt.CursorShape.PointingHandCursor if key else Qt.CursorShape.ArrowCursor
+            self.viewport().setCursor(over)
+            return
+        moved = event.position() - self._pressed
+        if not self._dragged and moved.manhattanLength() < MOVED:
+            return
+        self._dragged = True
+        self._fitted = False
+        self._pressed = event.position()
+        self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
+        for bar, step in (
+            (self.horizontalScrollBar(), moved.x()),
+            (self.verticalScrollBar(), moved.y()),
+        ):
+            bar.setValue(bar.value() - round(step))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """A click selects."""
+        dragged, self._pressed, self._dragged = self._dragged, None, False
+        self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
+        if not dragged and event.button() == Qt.MouseButton.LeftButton:
+            key = self.key_at(self.mapToScene(event.position().toPoint()))
+            if key:
+                self._go(key)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """A double click opens."""
+        key = self.key_at(self.mapToScene(event.position().toPoint()))
+        if key:
+            self.activated.emit(key)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit again while nobody has zoomed or moved."""
+        super().resizeEvent(event)
+        if self._fitted:
+            self.fit()
+
+    # painting
+
+    def paint_forest(self, painter: QPainter, exposed: QRectF) -> None:
+        """Paint edges, then nodes, inside a rectangle of the scene."""
+        forest, tokens = self._forest, self._theme.tokens
+        first = max(0, int(exposed.left() // PITCH_X) - 1)
+        last = min(len(forest.columns) - 1, int(exposed.right() // PITCH_X))
+        top, bottom = exposed.top() / PITCH_Y - 1, exposed.bottom() / PITCH_Y + 1
+        painter.setPen(QPen(QColor(tokens.edge), 1.5))
+        for column in range(first, last + 1):
+            for row, key in forest.columns[column]:
+                self._edges(painter, key, row, top, bottom)
+        words_shown = self.transform().m11() >= NO_TEXT_BELOW
+        for column in range(first, last + 1):
+            for key in forest.between(column, top, bottom):
+                self._node(painter, key, words_shown=words_shown)
+
+    def _edges(self, painter: QPainter, key: str, row: float, top: float, bottom: float) -> None:
+        children = self._forest.children[key]
+        if not children:
+            return
+        column = self._forest.place[key][0]
+        rows = [self._forest.place[child][1] for child in children]
+        low, high = min(rows[0], row), max(rows[-1], row)
+        if high < top or low > bottom:
+            return
+        right = column * PITCH_X + WIDE
+        middle, left = right + GAP_X / 2, right + GAP_X
+
+        def y(at: float) -> float:
+            return at * PITCH_Y + HIGH / 2
+
+        painter.drawLine(QPointF(right, y(row)), QPointF(middle, y(row)))
+        painter.drawLine(QPointF(middle, y(max(low, top))), QPointF(middle, y(min(high, bottom))))
+        for at in rows:
+            if top <= at <= bottom:
+                painter.drawLine(QPointF(middle, y(at)), QPointF(left, y(at)))
+
+    def _node(self, painter: QPainter, key: str, *, words_shown: bool) -> None:
+        node, tokens = self._nodes[key], self._theme.tokens
+        box = self.rect_of(key)
+        pale = node.faded or (self._matching is not None and key not in self._matching)
+
+        def ink(colour: str) -> QColor:
+            return QColor(mix(colour, tokens.panel, FADED) if pale else colour)
+
+        chosen = key == self._current
+        if chosen:
+            edge = QPen(QColor(tokens.accent), 2.5 if self.hasFocus() else 1.5)
+        else:
+            edge = QPen(
+                ink(tokens.edge), 1, Qt.PenStyle.DashLine if node.faded else Qt.PenStyle.SolidLine
+            )
+        painter.setPen(edge)
+        painter.setBrush(QColor(tokens.accent_background if chosen else tokens.panel))
+        painter.drawRoundedRect(box, ROUND, ROUND)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(ink(colour_of(self._theme, node.hue)))
+        stripe = QRectF(box.left() + 5, box.top() + 8, STRIPE, HIGH - 16)
+        painter.drawRoundedRect(stripe, STRIPE / 2, STRIPE / 2)
+        if not words_shown:
+            return
+        font = self._theme.font()
+        font.setWeight(QFont.Weight.DemiBold)
+        room = WIDE - TEXT_LEFT - 10
+        hidden = self._forest.hidden.get(key, 0)
+        mark = f"+{hidden}" if hidden else node.badge
+        if mark:
+            small = QFont(self._theme.font())
+            small.setPixelSize(SMALL_PX)
+            painter.setFont(small)
+            painter.setPen(ink(tokens.accent if hidden else tokens.warning_text))
+            wide = painter.fontMetrics().horizontalAdvance(mark)
+            self._line(painter, box, 0, mark, TEXT_LEFT + room - wide, wide + 1)
+            room -= wide + 8
+        painter.setFont(font)
+        painter.setPen(ink(tokens.ink))
+        self._line(painter, box, 0, node.title, TEXT_LEFT, room)
+        font = self._theme.font()
+        font.setPixelSize(SMALL_PX)
+        painter.setFont(font)
+        painter.setPen(ink(tokens.second))
+        self._line(painter, box, 1, node.note, TEXT_LEFT, WIDE - TEXT_LEFT - 10)
+        painter.setPen(ink(tokens.ink))
+        self._line(painter, box, 2, node.numbers, TEXT_LEFT, WIDE - TEXT_LEFT - 10)
+
+    def _line(
+        self, painter: QPainter, box: QRectF, line: int, text: str, left: float, wide: float
+    ) -> None:
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, int(wide) + 1)
+        place = QRectF(box.left() + left, box.top() + LINES[line], wide + 2, LINE_HIGH)
+        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+
+    # inside
+
+    def _arrange(self) -> None:
+        self._forest = lay_out(tuple(self._nodes.values()), self._folded)
+        self._canvas.set_size(len(self._forest.columns), self._forest.rows)
+        self._scene.setSceneRect(self._canvas.boundingRect())
+        self._repaint()
+
+    def _walk(self, across: int, down: int) -> None:
+        if not self._current:
+            self._go(next(iter(self._forest.place), ""))
+        elif across < 0:
+            self._go(self._nodes[self._current].parent)
+        elif across > 0:
+            children = self._forest.children.get(self._current, [])
+            self._go(children[0] if children else "")
+        else:
+            self._go(self._forest.neighbour(self._current, down))
+
+    def _go(self, key: str) -> None:
+        if key in self._forest.place and key != self._current:
+            self._current = key
+            self._describe()
+            self._show_current()
+            self._repaint()
+            self.selected.emit(key)
+
+    def _unfold_above(self, key: str) -> None:
+        node, opened = self._nodes.get(key), False
+        while node is not None and node.parent in self._nodes:
+            node = self._nodes[node.parent]
+            if node.key in self._folded:
+                self._folded.discard(node.key)
+                opened = True
+        if opened:
+            self._arrange()
+
+    def _show_current(self) -> None:
+        if self._current in self._forest.place:
+            self.ensureVisible(self.rect_of(self._current), int(MARGIN), int(MARGIN))
+
+    def _describe(self) -> None:
+        node = self._nodes.get(self._current)
+        parts = (node.title, node.note, node.numbers, node.badge) if node is not None else ()
+        self.setAccessibleDescription(", ".join(part for part in parts if part))
+
+    def _repaint(self) -> None:
+        self._canvas.update()
+        self.viewport().update()
+
+
+_ARROWS = {
+    Qt.Key.Key_Left: (-1, 0),
+    Qt.Key.Key_Right: (1, 0),
+    Qt.Key.Key_Up: (0, -1),
+    Qt.Key.Key_Down: (0, 1),
+}
+
+
+def _with_control(event: QKeyEvent, key: Qt.Key) -> bool:
+    return event.key() == key and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
