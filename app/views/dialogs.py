@@ -93,6 +93,16 @@ class Dialogs:
         asked.deleteLater()
         return answer
 
+    def choose_file(self, parent: QWidget, title: str, start: str, kinds: str) -> str:
+        """A file that exists, or "" when cancelled; `kinds` as Qt writes filters."""
+        return QFileDialog.getOpenFileName(parent, title, start, kinds)[0]
+
+    def new_folder(self, parent: QWidget, title: str, start: str) -> str:
+        """The path of a folder to make, or "" when cancelled."""
+        return QFileDialog.getSaveFileName(
+            parent, title, start, options=QFileDialog.Option.ShowDirsOnly
+        )[0]
+
 
 def _box(parent: QWidget, title: str, text: str) -> QMessageBox:
     box = QMessageBox(parent)

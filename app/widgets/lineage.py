@@ -9,13 +9,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
-    QFont,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
     QPainter,
-    QPen,
     QResizeEvent,
     QWheelEvent,
 )
@@ -29,27 +26,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.widgets.controls import colour_of
 from app.widgets.forest import Forest, GraphNode, lay_out
+from app.widgets.lineage_paint import GAP_X, GAP_Y, MARGIN, PITCH_X, PITCH_Y, Look, box_of, paint
 from app.widgets.theme import Theme
-from app.widgets.tokens import mix
 
-WIDE, HIGH = 216.0, 64.0
-GAP_X, GAP_Y = 44.0, 12.0
-PITCH_X, PITCH_Y = WIDE + GAP_X, HIGH + GAP_Y
-MARGIN = 24.0
-STRIPE = 4.0
-ROUND = 8.0
-TEXT_LEFT = 14.0
-LINES = (6.0, 25.0, 42.0)
-LINE_HIGH = 18.0
-SMALL_PX = 11
 NO_TEXT_BELOW = 0.4
 """Scale under which words could not be read and are not drawn."""
 LEAST, MOST = 0.03, 2.0
 STEP = 1.25
 PAN = 80
-FADED = 0.55
 WHEEL_STEP = 120
 MOVED = 4
 """Pixels after which a press is a drag and no click."""
@@ -201,8 +186,7 @@ class LineageGraph(QGraphicsView):
 
     def rect_of(self, key: str) -> QRectF:
         """Where a node is drawn, in the scene."""
-        column, row = self._forest.place[key]
-        return QRectF(column * PITCH_X, row * PITCH_Y, WIDE, HIGH)
+        return box_of(self._forest, key)
 
     def key_at(self, point: QPointF) -> str:
         """The node at a place of the scene, "" for none."""
@@ -298,95 +282,16 @@ class LineageGraph(QGraphicsView):
     # painting
 
     def paint_forest(self, painter: QPainter, exposed: QRectF) -> None:
-        """Paint edges, then nodes, inside a rectangle of the scene."""
-        forest, tokens = self._forest, self._theme.tokens
-        first = max(0, int(exposed.left() // PITCH_X) - 1)
-        last = min(len(forest.columns) - 1, int(exposed.right() // PITCH_X))
-        top, bottom = exposed.top() / PITCH_Y - 1, exposed.bottom() / PITCH_Y + 1
-        painter.setPen(QPen(QColor(tokens.edge), 1.5))
-        for column in range(first, last + 1):
-            for row, key in forest.columns[column]:
-                self._edges(painter, key, row, top, bottom)
-        words_shown = self.transform().m11() >= NO_TEXT_BELOW
-        for column in range(first, last + 1):
-            for key in forest.between(column, top, bottom):
-                self._node(painter, key, words_shown=words_shown)
-
-    def _edges(self, painter: QPainter, key: str, row: float, top: float, bottom: float) -> None:
-        children = self._forest.children[key]
-        if not children:
-            return
-        column = self._forest.place[key][0]
-        rows = [self._forest.place[child][1] for child in children]
-        low, high = min(rows[0], row), max(rows[-1], row)
-        if high < top or low > bottom:
-            return
-        right = column * PITCH_X + WIDE
-        middle, left = right + GAP_X / 2, right + GAP_X
-
-        def y(at: float) -> float:
-            return at * PITCH_Y + HIGH / 2
-
-        painter.drawLine(QPointF(right, y(row)), QPointF(middle, y(row)))
-        painter.drawLine(QPointF(middle, y(max(low, top))), QPointF(middle, y(min(high, bottom))))
-        for at in rows:
-            if top <= at <= bottom:
-                painter.drawLine(QPointF(middle, y(at)), QPointF(left, y(at)))
-
-    def _node(self, painter: QPainter, key: str, *, words_shown: bool) -> None:
-        node, tokens = self._nodes[key], self._theme.tokens
-        box = self.rect_of(key)
-        pale = node.faded or (self._matching is not None and key not in self._matching)
-
-        def ink(colour: str) -> QColor:
-            return QColor(mix(colour, tokens.panel, FADED) if pale else colour)
-
-        chosen = key == self._current
-        if chosen:
-            edge = QPen(QColor(tokens.accent), 2.5 if self.hasFocus() else 1.5)
-        else:
-            edge = QPen(
-                ink(tokens.edge), 1, Qt.PenStyle.DashLine if node.faded else Qt.PenStyle.SolidLine
-            )
-        painter.setPen(edge)
-        painter.setBrush(QColor(tokens.accent_background if chosen else tokens.panel))
-        painter.drawRoundedRect(box, ROUND, ROUND)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(ink(colour_of(self._theme, node.hue)))
-        stripe = QRectF(box.left() + 5, box.top() + 8, STRIPE, HIGH - 16)
-        painter.drawRoundedRect(stripe, STRIPE / 2, STRIPE / 2)
-        if not words_shown:
-            return
-        font = self._theme.font()
-        font.setWeight(QFont.Weight.DemiBold)
-        room = WIDE - TEXT_LEFT - 10
-        hidden = self._forest.hidden.get(key, 0)
-        mark = f"+{hidden}" if hidden else node.badge
-        if mark:
-            small = QFont(self._theme.font())
-            small.setPixelSize(SMALL_PX)
-            painter.setFont(small)
-            painter.setPen(ink(tokens.accent if hidden else tokens.warning_text))
-            wide = painter.fontMetrics().horizontalAdvance(mark)
-            self._line(painter, box, 0, mark, TEXT_LEFT + room - wide, wide + 1)
-            room -= wide + 8
-        painter.setFont(font)
-        painter.setPen(ink(tokens.ink))
-        self._line(painter, box, 0, node.title, TEXT_LEFT, room)
-        font = self._theme.font()
-        font.setPixelSize(SMALL_PX)
-        painter.setFont(font)
-        painter.setPen(ink(tokens.second))
-        self._line(painter, box, 1, node.note, TEXT_LEFT, WIDE - TEXT_LEFT - 10)
-        painter.setPen(ink(tokens.ink))
-        self._line(painter, box, 2, node.numbers, TEXT_LEFT, WIDE - TEXT_LEFT - 10)
-
-    def _line(
-        self, painter: QPainter, box: QRectF, line: int, text: str, left: float, wide: float
-    ) -> None:
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, int(wide) + 1)
-        place = QRectF(box.left() + left, box.top() + LINES[line], wide + 2, LINE_HIGH)
-        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        """Paint what lies inside a rectangle of the scene."""
+        look = Look(
+            forest=self._forest,
+            nodes=self._nodes,
+            current=self._current,
+            focused=self.hasFocus(),
+            matching=self._matching,
+            readable=self.transform().m11() >= NO_TEXT_BELOW,
+        )
+        paint(painter, self._theme, look, exposed)
 
     # inside
 

@@ -1,0 +1,119 @@
+"""The checkpoints as a table: sorted, searched, selected together with the graph."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QTableView
+
+from app.settings import Settings
+from app.viewmodels.model_table import COLUMNS, KEY_ROLE, SEARCH_ROLE, SORT_ROLE, CheckpointsModel
+from app.viewmodels.models import ModelsViewModel
+from app.views.column_fit import ColumnFit
+
+ROW_HEIGHT = 30
+WIDTHS = {
+    "title": 150,
+    "kind": 90,
+    "runs": 200,
+    "made_from": 120,
+    "size": 90,
+    "scores": 150,
+    "fraction": 110,
+    "state": 110,
+}
+GIVING_WAY = ("made_from", "kind", "fraction", "state", "scores", "size")
+SETTINGS_KEY = "checkpoints"
+
+
+class _Matching(QSortFilterProxyModel):
+    """Rows that hold all words looked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: tuple[str, ...] = ()
+        self.setSortRole(SORT_ROLE)
+
+    def set_words(self, text: str) -> None:
+        """Look for these words."""
+        self._words = tuple(text.casefold().split())
+        self.invalidate()
+
+    def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:  # type: ignore[override]
+        """All words are in the row's text."""
+        text = str(self.sourceModel().index(row, 0, parent).data(SEARCH_ROLE))
+        return all(word in text for word in self._words)
+
+
+class CheckpointTable(QTableView):
+    """`chosen` tells the key of the row a person moved to, `activated_key` of one opened."""
+
+    chosen = Signal(str)
+    opened = Signal(str)
+
+    def __init__(self, model: ModelsViewModel, settings: Settings) -> None:
+        super().__init__()
+        self._model = model
+        self._settings = settings
+        self._showing = False
+        self.rows = CheckpointsModel(self)
+        self.proxy = _Matching()
+        self.proxy.setParent(self)
+        self.proxy.setSourceModel(self.rows)
+        self.setModel(self.proxy)
+        self.setAccessibleName("Checkpoints")
+        self.setSortingEnabled(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionsMovable(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.fit = ColumnFit(self, COLUMNS, "runs", GIVING_WAY)
+        self.fit.restore(settings.columns.get(SETTINGS_KEY, ""), ())
+        self.fit.set_widths(WIDTHS)
+        self.selectionModel().currentRowChanged.connect(self._moved)
+        self.doubleClicked.connect(lambda index: self.opened.emit(str(index.data(KEY_ROLE))))
+
+    def show_nodes(self) -> None:
+        """Take the checkpoints as they are now."""
+        self.rows.take(self._model.nodes())
+        self.show_selected()
+
+    def show_selected(self) -> None:
+        """Move to the selected checkpoint."""
+        node = self._model.selected
+        row = self.rows.row_of(node.key) if node is not None else -1
+        index = self.proxy.mapFromSource(self.rows.index(row, 0)) if row >= 0 else QModelIndex()
+        if index.row() != self.currentIndex().row() or not index.isValid():
+            self._showing = True
+            self.setCurrentIndex(index)
+            self._showing = False
+
+    def remember(self) -> None:
+        """Write order and visibility of the columns to the settings."""
+        self._settings.columns[SETTINGS_KEY] = self.fit.state()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter opens."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self.opened.emit(str(self.currentIndex().data(KEY_ROLE)))
+        else:
+            super().keyPressEvent(event)
+
+    def resizeEvent(self, event: object) -> None:
+        """Choose the columns that fit."""
+        super().resizeEvent(event)  # type: ignore[arg-type]
+        self.fit.fit()
+
+    def _moved(self, index: QModelIndex) -> None:
+        if index.isValid() and not self._showing:
+            self.chosen.emit(str(index.data(KEY_ROLE)))
