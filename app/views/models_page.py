@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
 from app.viewmodels import words
@@ -18,20 +18,19 @@ from app.views.checkpoint_table import CheckpointTable
 from app.views.dialogs import Dialogs
 from app.views.export_menu import ExportMenu
 from app.views.jobs_panel import JobsPanel
+from app.views.models_tools import GRAPH, TABLE, ModelsTools
 from app.views.page import SPACING, Page
 from app.views.splitting import restore, splitter
 from app.widgets.actions import PageAction
-from app.widgets.controls import Button, Card, Elided, Segments, label
+from app.widgets.controls import Card, Elided, Segments, label
 from app.widgets.forest import GraphNode
 from app.widgets.lineage import STEP, LineageGraph
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
 MODELS, DATA = "models", "data"
-GRAPH, TABLE = "graph", "table"
 VIEW_KEY, PART_KEY = "models.view", "models.part"
 SIZES = [800, 320]
-SEARCH_WIDTH = 220
 GONE = frozenset({"missing", "deleted", "trash"})
 TEACHING = (
     "Every run leaves checkpoints: the base it began with, what each stage made of it, and what it was "
@@ -100,7 +99,9 @@ class ModelsPage(Page):
             PageAction("Delete checkpoint", self.delete, "Del", can("delete"), "trash"),
             PageAction("Put checkpoint back", self._put_back, "", can("back")),
             PageAction("Undo deleting", self._model.undo, "Ctrl+Z", lambda: self._model.can_undo),
-            PageAction("Empty the trash", self.empty_trash, "", lambda: self._trash.isEnabled()),
+            PageAction(
+                "Empty the trash", self.empty_trash, "", lambda: bool(self._model.trash_text)
+            ),
             PageAction("Show graph or table", self._other_view, "T"),
             PageAction("Zoom in", lambda: graph.zoom(STEP), "Ctrl++"),
             PageAction("Zoom out", lambda: graph.zoom(1 / STEP), "Ctrl+-"),
@@ -189,49 +190,6 @@ class ModelsPage(Page):
         row.addWidget(self._disk, 1)
         return row
 
-    def _tools(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        self.view = Segments(self._theme, "View", ((GRAPH, "Graph"), (TABLE, "Table")))
-        self.view.chosen.connect(self._view_chosen)
-        row.addWidget(self.view)
-        self._zoom = QWidget()
-        zoom = QHBoxLayout(self._zoom)
-        zoom.setContentsMargins(0, 0, 0, 0)
-        zoom.setSpacing(2)
-        for icon, name, act in (
-            ("minus", "Zoom out (Ctrl+-)", lambda: self.graph.zoom(1 / STEP)),
-            ("plus", "Zoom in (Ctrl++)", lambda: self.graph.zoom(STEP)),
-            ("corners-out", "Fit the graph (Ctrl+0)", lambda: self.graph.fit()),
-        ):
-            button = Button(self._theme, "", "quiet", icon)
-            button.setAccessibleName(name.partition(" (")[0])
-            button.setToolTip(name)
-            button.clicked.connect(act)
-            zoom.addWidget(button)
-        self._percent = label("", "hint")
-        zoom.addWidget(self._percent)
-        row.addWidget(self._zoom)
-        row.addStretch(1)
-        self._found = label("", "hint")
-        row.addWidget(self._found)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search stage, run, kind, state")
-        self.search.setAccessibleName("Search checkpoints")
-        self.search.setClearButtonEnabled(True)
-        self.search.setFixedWidth(SEARCH_WIDTH)
-        self.search.textChanged.connect(self._model.search)
-        self.search.returnPressed.connect(self._first_found)
-        row.addWidget(self.search)
-        self._trash = Button(self._theme, "Empty trash", "", "trash")
-        self._trash.clicked.connect(self.empty_trash)
-        row.addWidget(self._trash)
-        self.add_button = Button(self._theme, "Add a model", "primary", "plus")
-        self.add_button.setToolTip("A folder, a GGUF file or a hub id (Ctrl+I)")
-        self.add_button.clicked.connect(self.show_add)
-        row.addWidget(self.add_button)
-        return row
-
     def _models(self) -> QWidget:
         panel = QWidget()
         column = QVBoxLayout(panel)
@@ -240,7 +198,14 @@ class ModelsPage(Page):
         self.graph = LineageGraph(self._theme, "Lineage of checkpoints")
         self.table = CheckpointTable(self._model, self._settings)
         self._exports = ExportMenu(self, self._application.jobs, self._dialogs)
-        column.addLayout(self._tools())
+        self.tools = ModelsTools(self._theme, self.graph)
+        self.view, self.search = self.tools.view, self.tools.search
+        self.view.chosen.connect(self._view_chosen)
+        self.search.textChanged.connect(self._model.search)
+        self.search.returnPressed.connect(self._first_found)
+        self.tools.trash.clicked.connect(self.empty_trash)
+        self.tools.add.clicked.connect(self.show_add)
+        column.addWidget(self.tools)
         card = Card()
         card.heading.hide()
         card.caption.hide()
@@ -274,7 +239,6 @@ class ModelsPage(Page):
         self._application.jobs.ended.connect(lambda *_: self._model.something_changed())
         self.graph.selected.connect(self._select)
         self.graph.activated.connect(lambda _: self._open_run())
-        self.graph.scaled.connect(self._show_zoom)
         self.table.chosen.connect(self._select)
         self.table.opened.connect(lambda _: self._open_run())
         self.add.closed.connect(lambda: self.side.setCurrentWidget(self.detail))
@@ -313,9 +277,9 @@ class ModelsPage(Page):
         self.table.show_nodes()
         self._disk.set_text(self._model.disk_text)
         size = self._model.trash_text
-        self._trash.setVisible(bool(size))
-        self._trash.setEnabled(bool(size))
-        self._trash.setToolTip(f"Delete {size} for good")
+        self.tools.trash.setVisible(bool(size))
+        self.tools.trash.setEnabled(bool(size))
+        self.tools.trash.setToolTip(f"Delete {size} for good")
         self._show_which()
         self._show_selected()
         self._show_found()
@@ -326,7 +290,7 @@ class ModelsPage(Page):
         else:
             chosen = self.view.current()
             self.views.setCurrentWidget(self.graph if chosen == GRAPH else self.table)
-        self._zoom.setVisible(self.views.currentWidget() is self.graph)
+        self.tools.zoom.setVisible(self.views.currentWidget() is self.graph)
 
     def _show_selected(self) -> None:
         node = self._model.selected
@@ -338,10 +302,7 @@ class ModelsPage(Page):
         matching = self._model.matching()
         self.graph.set_matching(matching)
         self.table.proxy.set_words(self._model.search_text)
-        self._found.setText("" if matching is None else f"{len(matching)} found")
-
-    def _show_zoom(self) -> None:
-        self._percent.setText(f"{self.graph.percent} %")
+        self.tools.found.setText("" if matching is None else f"{len(matching)} found")
 
     # inside
 
@@ -355,7 +316,7 @@ class ModelsPage(Page):
 
     def _other_view(self) -> None:
         self.show_view(TABLE if self.view.current() == GRAPH else GRAPH)
-        self.views.currentWidget().setFocus()
+        (self.graph if self.view.current() == GRAPH else self.table).setFocus()
 
     def _choose_part(self, key: str) -> None:
         if key in self._panels:
