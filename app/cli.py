@@ -19,7 +19,15 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from app import cli_compare, cli_doctor, cli_estimate, cli_geometry, cli_several, cli_sweep
+from app import (
+    cli_compare,
+    cli_doctor,
+    cli_estimate,
+    cli_geometry,
+    cli_models,
+    cli_several,
+    cli_sweep,
+)
 from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
 from app.cli_options import (
     Compared,
@@ -213,6 +221,8 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         with _store(home) as store:
             row = store.find(name)
             _stop(home, store, row, keep=not discard, json=json or options.json)
+
+    cli_models.register(app, lambda: options.json)
 
     @app.command()
     def doctor(json: Json = False) -> None:

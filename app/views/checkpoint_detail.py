@@ -23,6 +23,10 @@ from app.widgets.theme import Theme
 
 LABEL_WIDTH = 112
 NOTHING = "Choose a checkpoint in the graph or in the table."
+NO_BASE = {
+    "adapter": "An adapter is no whole network: export it merged, then add that folder.",
+    "nf4": "Packed weights cannot be a base: export them unpacked (merged), then add that folder.",
+}
 ACTS = (
     ("base", "Use as base", "plus-circle", "primary"),
     ("export", "Export…", "export", ""),
@@ -81,6 +85,8 @@ class CheckpointDetail(Card):
         for key, button in self.buttons.items():
             button.setVisible(node is not None and (key != "back" or node.state == "trash"))
             button.setEnabled(self._possible(key))
+        holds = node.storage if node is not None else ""
+        self.buttons["base"].setToolTip(NO_BASE.get(holds, "") or "Begin a recipe with it (B)")
         self.heading.set_text(node.title if node is not None else "Checkpoint")
         self.set_caption(node.state_text if node is not None else "")
         sections = self._model.sections(node.key) if node is not None else ()

@@ -98,6 +98,10 @@ class CheckpointTable(QTableView):
             self.setCurrentIndex(index)
             self._showing = False
 
+    def rows_shown(self) -> list[str]:
+        """Titles of the rows from top to bottom."""
+        return [str(self.proxy.index(row, 0).data()) for row in range(self.proxy.rowCount())]
+
     def remember(self) -> None:
         """Write order and visibility of the columns to the settings."""
         self._settings.columns[SETTINGS_KEY] = self.fit.state()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
 from app.viewmodels import words
@@ -145,7 +145,11 @@ class ModelsPage(Page):
         """Ask for the form, then for the folder."""
         node = self._model.selected
         if node is not None and self.possible("export"):
-            self._exports.ask(node)
+            self.export_menu(node)
+
+    def export_menu(self, node: NodeView) -> QMenu:
+        """Open the menu of the forms that fit a checkpoint."""
+        return self._exports.ask(node)
 
     def delete(self) -> None:
         """Say what would be lost, and delete when agreed to."""

@@ -38,7 +38,7 @@ PAN = 80
 WHEEL_STEP = 120
 MOVED = 4
 """Pixels after which a press is a drag and no click."""
-FIT_LEAST = 0.5
+FIT_LEAST = 0.8
 """Fitting shows at least so much: of a large lineage its beginning, readable, rather than dust."""
 
 

@@ -111,3 +111,25 @@ def lay_out(home: Home, store: Store, *, name: str = "first") -> str:
     store.record(uid, events, t=200.0)
     write(home, "copy", "nf4", "prune", "full")
     return uid
+
+
+def shipped_base(home: Home) -> str:
+    """The model that ships with Rekindle as a registered base; its identity. No torch is needed for it."""
+    weights = Path(__file__).parents[2] / "resources" / "models" / "rekindle-1m"
+    folder = folder_of(home.checkpoints, ids("shipped"))
+    folder.mkdir(parents=True)
+    write_manifest(
+        Checkpoint(
+            identity=ids("shipped"),
+            path=folder,
+            parent=None,
+            parent_path=None,
+            kind="base",
+            storage="full",
+            dtype="auto",
+            spec={"name": "rekindle-1m"},
+            inputs={},
+            facts={"weights": str(weights), "label": "rekindle-1m"},
+        )
+    )
+    return ids("shipped")

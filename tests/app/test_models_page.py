@@ -1,0 +1,456 @@
+"""The page Models: the lineage by mouse and keyboard, deleting with a way back, adding, exporting, jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from app.settings import Settings
+from app.viewmodels.application import Application
+from app.viewmodels.model_table import COLUMNS, CheckpointsModel
+from app.views.dialogs import Dialogs
+from app.views.models_page import ModelsPage
+from app.widgets.forest import GraphNode
+from app.widgets.forest import lay_out as place
+from app.widgets.lineage import LineageGraph
+from app.widgets.theme import Theme
+from core.store.home import Home
+from core.store.store import Store
+from tests.helpers.fake_hub import REPOSITORY, FakeHub
+from tests.helpers.shelf import ids, lay_out, shipped_base
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
+LONG = 30_000
+
+
+class Answers(Dialogs):
+    """Agrees, or not, and gives paths."""
+
+    def __init__(self) -> None:
+        self.agree = True
+        self.asked: list[tuple[str, str]] = []
+        self.path = ""
+
+    def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
+        self.asked.append((title, text))
+        return self.agree
+
+    def new_folder(self, parent: QWidget, title: str, start: str) -> str:
+        return self.path
+
+    def ask_folder(self, parent: QWidget, title: str, start: str) -> str:
+        return self.path
+
+
+@dataclass
+class Desk:
+    application: Application
+    page: ModelsPage
+    dialogs: Answers
+    home: Home
+    messages: list[tuple[str, str, str]]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, theme: Theme, qtbot: QtBot) -> Iterator[Desk]:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        lay_out(home, store)
+        shipped_base(home)
+    settings, dialogs = Settings(), Answers()
+    application = Application(home, settings)
+    messages: list[tuple[str, str, str]] = []
+    application.message.connect(lambda *said: messages.append(said))
+    page = ModelsPage(application, settings, theme, dialogs)
+    qtbot.addWidget(page)
+    page.resize(1104, 736)
+    page.show()
+    application.begin()
+    qtbot.waitUntil(lambda: len(page.table.rows_shown()) == 6, timeout=LONG)
+    yield Desk(application, page, dialogs, home, messages)
+    application.close()
+    application.deleteLater()
+
+
+def choose(desk: Desk, name: str) -> None:
+    desk.application.models.select(ids(name))
+
+
+def button(root: QWidget, name: str) -> QPushButton:
+    return next(it for it in root.findChildren(QPushButton) if it.accessibleName() == name)
+
+
+def place_of(graph: LineageGraph, name: str) -> QPoint:
+    return graph.mapFromScene(graph.rect_of(ids(name)).center())
+
+
+def test_that_a_click_selects_and_the_panel_says_everything(desk: Desk, qtbot: QtBot) -> None:
+    graph = desk.page.graph
+    qtbot.mouseClick(graph.viewport(), Qt.MouseButton.LeftButton, pos=place_of(graph, "nf4"))
+    assert desk.application.models.selected is not None
+    assert desk.application.models.selected.title == "nf4"
+    text = desk.page.detail.text()
+    for word in (ids("nf4")[:12], "packed NF4 weights", "8 of 20", "made from\tbase", "first"):
+        assert word in text
+    assert "quantize" in graph.accessibleDescription()
+
+
+def test_that_arrows_walk_to_parent_child_and_sibling_and_space_folds(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    graph, model = desk.page.graph, desk.application.models
+    choose(desk, "nf4")
+
+    def press(key: Qt.Key) -> str:
+        qtbot.keyClick(graph, key)
+        return graph.current
+
+    assert press(Qt.Key.Key_Right) == ids("lora")
+    assert press(Qt.Key.Key_Down) == ids("copy")
+    assert press(Qt.Key.Key_Up) == ids("lora")
+    assert press(Qt.Key.Key_Right) == ids("lora2")
+    assert press(Qt.Key.Key_Right) == ids("lora2")
+    assert press(Qt.Key.Key_Left) == ids("lora")
+    assert press(Qt.Key.Key_Left) == ids("nf4")
+    assert model.selected is not None
+    assert model.selected.key == ids("nf4")
+    press(Qt.Key.Key_Space)
+    assert press(Qt.Key.Key_Right) == ids("nf4")  # what is folded away is not walked to
+    choose(desk, "lora2")  # found by the search, say: it unfolds
+    assert graph.current == ids("lora2")
+    assert graph.rect_of(ids("lora2")).isValid()
+
+
+def test_that_the_wheel_and_keys_zoom_and_dragging_and_shift_arrows_pan(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    graph = desk.page.graph
+    graph.fit()
+    before = graph.percent
+    middle = QPointF(graph.viewport().rect().center())
+    wheel = QWheelEvent(
+        middle,
+        graph.viewport().mapToGlobal(middle),
+        QPoint(),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(graph.viewport(), wheel)
+    assert graph.percent > before
+    graph.setFocus()
+    for _ in range(3):
+        qtbot.keyClick(graph, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+    large = graph.percent
+    assert large > before
+    bar = graph.horizontalScrollBar()
+    bar.setValue(bar.minimum())
+    qtbot.keyClick(graph, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    panned = bar.value()
+    assert panned > bar.minimum()
+    start = graph.viewport().rect().center()
+    QTest.mousePress(graph.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    end = QPointF(start) - QPointF(60, 0)
+    move = QMouseEvent(
+        QEvent.Type.MouseMove,
+        end,
+        graph.viewport().mapToGlobal(end),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(graph.viewport(), move)
+    QTest.mouseRelease(graph.viewport(), Qt.MouseButton.LeftButton, pos=end.toPoint())
+    assert bar.value() == panned + 60
+    assert desk.application.models.selected is None  # a drag is no click
+    qtbot.keyClick(graph, Qt.Key.Key_Minus, Qt.KeyboardModifier.ControlModifier)
+    assert graph.percent < large
+    qtbot.keyClick(graph, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    assert graph.percent == before
+
+
+def test_that_the_table_shows_the_same_selects_the_same_and_sorts_by_size(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page = desk.page
+    button(page, "View: Table").click()
+    page.refresh_now()
+    assert page.views.currentWidget() is page.table
+    page.table.sortByColumn(COLUMNS.index("size"), Qt.SortOrder.DescendingOrder)
+    titles = page.table.rows_shown()
+    assert titles[0] == "nf4"
+    page.table.selectRow(1)
+    assert desk.application.models.selected is not None
+    assert page.graph.current == desk.application.models.selected.key
+    choose(desk, "lora2")
+    assert page.table.currentIndex().row() == titles.index("lora2")
+
+
+def test_that_the_table_model_keeps_the_rules(desk: Desk, qtmodeltester: ModelTester) -> None:
+    model = CheckpointsModel()
+    nodes = desk.application.models.nodes()
+    qtmodeltester.check(model)
+    model.take(nodes)
+    model.take(nodes[:3])
+    model.take(nodes)
+    qtmodeltester.check(model)
+
+
+def test_that_searching_fades_filters_and_enter_goes_to_the_next_found(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page = desk.page
+    qtbot.keyClicks(page.search, "sdft first")
+    assert page.table.rows_shown() == ["lora", "lora2"]
+    assert "2 found" in page.tools.found.text()
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    assert page.graph.current == ids("lora")
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    assert page.graph.current == ids("lora2")
+    page.search.clear()
+    assert len(page.table.rows_shown()) == 6
+
+
+def test_that_deleting_says_what_is_lost_and_undo_brings_it_back(desk: Desk, qtbot: QtBot) -> None:
+    model, page = desk.application.models, desk.page
+    choose(desk, "nf4")
+    page.graph.setFocus()
+    desk.dialogs.agree = False
+    qtbot.keyClick(page.graph, Qt.Key.Key_Delete)
+    title, text = desk.dialogs.asked[-1]
+    assert title == "Delete nf4?"
+    for words in (
+        "2 checkpoints cannot be opened without it and go too: lora, lora2.",
+        "kept: prune.",
+        "When resumed, first would have to make it again",
+        "2 scores stay readable",
+        "7 d",
+    ):
+        assert words in text
+    assert (desk.home.path / model.selected.path).is_dir()  # type: ignore[union-attr]
+    desk.dialogs.agree = True
+    qtbot.keyClick(page.graph, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "trash", timeout=LONG)
+    assert not (desk.home.path / model.selected.path).exists()  # type: ignore[union-attr]
+    assert "3 checkpoints" in desk.messages[-1][1]
+    assert "in the trash" in page.detail.caption.whole()
+    qtbot.waitUntil(lambda: page.tools.trash.isVisible(), timeout=LONG)
+    qtbot.keyClick(page.graph, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "present", timeout=LONG)
+    assert (desk.home.path / model.selected.path).is_dir()  # type: ignore[union-attr]
+
+
+def test_that_one_can_be_put_back_and_the_rest_goes_for_good(desk: Desk, qtbot: QtBot) -> None:
+    model, page = desk.application.models, desk.page
+    model.delete(ids("lora"))
+    qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "trash", timeout=LONG)
+    choose(desk, "lora")
+    qtbot.mouseClick(button(page, "Put back"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: model.node(ids("lora")).state == "present", timeout=LONG)
+    qtbot.waitUntil(lambda: page.tools.trash.isVisible(), timeout=LONG)
+    page.tools.trash.click()
+    assert "cannot be put back" in desk.dialogs.asked[-1][1]
+    qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "deleted", timeout=LONG)
+    assert not any((desk.home.path / "trash").iterdir())
+    choose(desk, "lora2")
+    assert not page.possible("delete")
+    assert "files deleted" in page.detail.text()
+
+
+def test_that_whole_weights_become_the_base_of_a_new_recipe_and_adapters_do_not(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page, new_run = desk.page, desk.application.new_run
+    wanted: list[bool] = []
+    page.new_wanted.connect(lambda: wanted.append(True))
+    choose(desk, "lora")
+    assert not page.detail.buttons["base"].isEnabled()
+    assert "merged" in page.detail.buttons["base"].toolTip()
+    choose(desk, "copy")
+    qtbot.mouseClick(page.detail.buttons["base"], Qt.MouseButton.LeftButton)
+    assert wanted == [True]
+    assert str(desk.home.path / "checkpoints" / ids("copy")[:20]) in new_run.text
+    choose(desk, "shipped")
+    page.use_as_base()
+    assert "name: rekindle-1m" in new_run.text
+
+
+def test_that_an_export_runs_in_its_process_and_its_folder_is_named(
+    desk: Desk, qtbot: QtBot, tmp_path: Path
+) -> None:
+    choose(desk, "shipped")
+    desk.dialogs.path = str(tmp_path / "taken out")
+    menu = desk.page.export_menu(desk.application.models.selected)
+    actions = [action.text() for action in menu.actions()]
+    assert actions == ["Safetensors…"]
+    menu.actions()[0].trigger()
+    menu.close()
+    jobs = desk.application.jobs
+    assert jobs.working == 1
+    assert desk.page.jobs.isVisible()
+    qtbot.waitUntil(lambda: jobs.working == 0, timeout=LONG * 2)
+    (job,) = jobs.jobs()
+    assert (job.state, job.folder) == ("done", str(tmp_path / "taken out"))
+    assert (tmp_path / "taken out" / "model.safetensors").is_file()
+    provenance = json.loads((tmp_path / "taken out" / "provenance.json").read_text())
+    assert provenance["lineage"][0]["identity"] == ids("shipped")
+    qtbot.mouseClick(button(desk.page.jobs, f"Dismiss: {job.title}"), Qt.MouseButton.LeftButton)
+    assert not desk.page.jobs.isVisible()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        '{"architectures": ["LlamaForCausalLM"], "dtype": "float32"}'
+    )
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 2000)
+    with FakeHub(folder) as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        yield made
+
+
+def test_that_a_hub_id_is_looked_at_downloaded_cancelled_and_gone_on_with(
+    desk: Desk, hub: FakeHub, qtbot: QtBot, tmp_path: Path
+) -> None:
+    page, jobs = desk.page, desk.application.jobs
+    qtbot.mouseClick(page.tools.add, Qt.MouseButton.LeftButton)
+    button(page.add, "Where the model is: Hugging Face hub").click()
+    qtbot.keyClicks(page.add.source, REPOSITORY)
+    qtbot.keyClick(page.add.source, Qt.Key.Key_Return)
+    qtbot.waitUntil(page.add.download.isVisible, timeout=LONG)
+    hub.slow = 0.03
+    qtbot.mouseClick(page.add.download, Qt.MouseButton.LeftButton)
+    (key,) = (it.key for it in jobs.jobs())
+    qtbot.waitUntil(lambda: (jobs.job(key).progress or 0) > 0.1, timeout=LONG)
+    line = page.jobs.lines[key]
+    assert "KiB" in line.note.whole()
+    assert line.bar.value() > 0
+    qtbot.mouseClick(line.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: jobs.working == 0 and line.again.isVisible(), timeout=LONG)
+    assert "goes on from there" in line.note.whole()
+    part = next((tmp_path / "hub-cache").glob("models--*/blobs/*.part"))
+    kept = part.stat().st_size
+    assert kept > 0
+    hub.slow, hub.sent = 0.0, 0
+    qtbot.mouseClick(line.again, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: jobs.working == 0, timeout=LONG)
+    (job,) = jobs.jobs()
+    assert job.state == "done"
+    assert hub.sent == 512_000 - kept
+
+
+def test_that_what_is_not_there_is_said_with_what_to_do(
+    desk: Desk, hub: FakeHub, qtbot: QtBot
+) -> None:
+    add = desk.page.add
+    desk.page.show_add()
+    add.origin.choose("hub")
+    add.source.setText("someone/nothing")
+    qtbot.mouseClick(add.look_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(add.problem.text()), timeout=LONG)
+    assert "has no model someone/nothing" in add.problem.text()
+    assert "HF_TOKEN" in add.problem.text()
+    assert add.look_button.isEnabled()
+    assert not add.use.isVisible()
+    add.source.setText("someone/else")
+    assert add.problem.text() == ""
+
+
+def test_that_closing_ends_a_download_and_keeps_its_bytes(
+    desk: Desk, hub: FakeHub, qtbot: QtBot, tmp_path: Path
+) -> None:
+    jobs = desk.application.jobs
+    hub.slow = 0.03
+    key = jobs.download(REPOSITORY)
+    waiting = [jobs.download("someone/second"), jobs.download("someone/third")]
+    assert [jobs.job(it).state for it in waiting] == ["running", "queued"]
+    jobs.cancel(waiting[1])
+    assert jobs.job(waiting[1]).state == "stopped"
+    qtbot.waitUntil(lambda: (jobs.job(key).progress or 0) > 0.05, timeout=LONG)
+    jobs.close()
+    assert jobs.jobs() == ()
+    assert next((tmp_path / "hub-cache").glob("models--*/blobs/*.part")).stat().st_size > 0
+
+
+def test_that_every_control_has_a_name_and_every_action_a_title_of_its_own(desk: Desk) -> None:
+    page = desk.page
+    choose(desk, "lora")
+    nameless = [
+        it for it in page.findChildren(QPushButton) if not it.isHidden() and not it.accessibleName()
+    ]
+    assert nameless == []
+    actions = page.page_actions()
+    assert len({it.title for it in actions}) == len(actions)
+    keys = [it.keys for it in actions if it.keys]
+    assert len(set(keys)) == len(keys)
+    assert not next(it for it in actions if it.title == "Use as base").enabled()
+
+
+def test_that_segments_appear_with_the_second_part_and_are_remembered(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page = desk.page
+    assert not page.parts.isVisible()
+    panel = QWidget()
+    page.add_panel("data", panel)
+    assert page.parts.isVisible()
+    button(page, "Part: Data").click()
+    assert page.stack.currentWidget() is panel
+
+
+@pytest.mark.parametrize("folded", [(), ("0",)])
+def test_that_a_forest_keeps_order_and_parents_stand_between_their_children(
+    folded: tuple[str, ...],
+) -> None:
+    nodes = [GraphNode("0", "", "root")]
+    nodes += [GraphNode(str(it), str((it - 1) // 3), str(it)) for it in range(1, 200)]
+    nodes.append(GraphNode("alone", "gone", "its parent is not there"))
+    forest = place(nodes, folded)
+    for entries in forest.columns:
+        rows = [row for row, _ in entries]
+        assert all(after - before >= 1 for before, after in zip(rows, rows[1:], strict=False))
+    for key, children in forest.children.items():
+        if children:
+            rows = [forest.place[child][1] for child in children]
+            assert rows == sorted(rows)
+            assert rows[0] <= forest.place[key][1] <= rows[-1]
+    assert len(forest.place) == (2 if folded else 201)
+    assert forest.hidden == ({"0": 199} if folded else {})
+    assert forest.place["alone"][0] == 0
+
+
+def test_that_a_deep_lineage_needs_no_recursion() -> None:
+    nodes = [GraphNode(str(it), str(it - 1) if it else "", "") for it in range(5000)]
+    assert len(place(nodes).columns) == 5000
+
+
+def test_that_thousands_of_nodes_make_no_qt_objects(theme: Theme, qtbot: QtBot) -> None:
+    graph = LineageGraph(theme, "many")
+    qtbot.addWidget(graph)
+    graph.resize(900, 600)
+    graph.show()
+    nodes = [GraphNode("0", "", "root")]
+    nodes += [GraphNode(str(it), str((it - 1) // 4), f"node {it}") for it in range(1, 2000)]
+    graph.set_nodes(nodes)
+    assert len(graph.scene().items()) == 1
+    for key in ("1999", "0", "512"):
+        graph.select(key)
+        assert graph.viewport().rect().contains(graph.mapFromScene(graph.rect_of(key).center()))
+    assert not graph.grab().isNull()
