@@ -49,6 +49,7 @@ class JobView:
         hint: what to do about a failure.
         quiet: its answer is shown elsewhere, the list may leave it out once it is done.
         folder: what it wrote, "" for nothing.
+        leaving: it was cancelled, and is still cleaning up.
     """
 
     key: int
@@ -61,6 +62,7 @@ class JobView:
     hint: str
     quiet: bool
     folder: str
+    leaving: bool
 
 
 @dataclass
@@ -75,6 +77,8 @@ class _Task:
     rate: Rate = field(default_factory=Rate)
     advance: Advance | None = None
     outcome: Outcome | None = None
+    leaving: bool = False
+    """It was asked to end, and its process is still there."""
 
 
 class JobsViewModel(QObject):
@@ -138,12 +142,12 @@ class JobsViewModel(QObject):
     def cancel(self, key: int) -> None:
         """End a job: asked first, by force after three seconds."""
         task = self._tasks.get(key)
-        if task is None or task.state not in (RUNNING, WAITING):
+        if task is None or task.state not in (RUNNING, WAITING) or task.leaving:
             return
         if task.process is None:
             self._end(task, CANCELLED)
             return
-        task.state = CANCELLED
+        task.leaving = True
         process = task.process
         process.terminate()
         QTimer.singleShot(GRACE_MS, process, process.kill)
@@ -248,7 +252,7 @@ class JobsViewModel(QObject):
             task.outcome = jobs.unanswered(process.exitCode(), lines)
         task.process = None
         process.deleteLater()
-        cancelled = task.state == CANCELLED and task.outcome.error
+        cancelled = task.leaving and task.outcome.error
         self._end(task, CANCELLED if cancelled else FAILED if task.outcome.error else DONE)
         if task.state != DONE:
             self._offload(
@@ -277,6 +281,7 @@ def _view(task: _Task) -> JobView:
     whole = advance is not None and advance.total > 0
     progress = advance.done / advance.total if advance is not None and whole else None
     texts = {RUNNING: "working", WAITING: "waits", CANCELLED: "cancelled"}
+    leaving = task.leaving and task.state == RUNNING
     note, hint = "", ""
     if task.state == RUNNING:
         note = _progress_note(task)
@@ -294,7 +299,8 @@ def _view(task: _Task) -> JobView:
         kind=task.job.kind,
         title=task.title,
         state=task.state,
-        status_text=texts.get(task.state, task.state),
+        status_text="ending" if leaving else texts.get(task.state, task.state),
+        leaving=leaving,
         progress=1.0 if task.state == DONE else progress,
         note=note,
         hint=hint,

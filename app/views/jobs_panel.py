@@ -67,6 +67,7 @@ class _Line(QWidget):
         self.hint.setText(job.hint)
         self.hint.setVisible(bool(job.hint))
         self.cancel.setVisible(working)
+        self.cancel.setEnabled(not job.leaving)
         self.again.setVisible(job.state in (FAILED, CANCELLED))
         self.dismiss.setVisible(not working)
         for button, what in (

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+from huggingface_hub.utils._fixes import WeakFileLock
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from core.errors import UserError
@@ -53,6 +54,16 @@ def fetch(
     """
     part = file.with_name(file.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(part.with_name(part.name + ".lock")):  # a run may want the same model
+        if not file.is_file():
+            _complete(client, url, part, size=size, headers=headers, tell=tell)
+            _settle(url, part, file, size=size, sha256=sha256)
+    tell(size)
+
+
+def _complete(
+    client: Any, url: str, part: Path, *, size: int, headers: Mapping[str, str], tell: Tell
+) -> None:
     failures = 0
     while (have := _bytes(part)) < size:
         try:
@@ -68,7 +79,9 @@ def fetch(
                 raise UserError(
                     f"The server ended {url.rsplit('/', 1)[-1]} too early.", "Download it again."
                 )
-    tell(size)
+
+
+def _settle(url: str, part: Path, file: Path, *, size: int, sha256: str) -> None:
     with part.open("rb") as stream:
         right = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
     if not right or _bytes(part) != size:
