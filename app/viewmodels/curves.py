@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,6 +12,8 @@ from app.viewmodels import words
 from app.viewmodels.types import Floats, Series
 
 _FIRST_CAPACITY = 64
+_OWN_PAGES = 65_536
+"""Bytes from which a buffer is mapped instead of allocated."""
 
 
 class Curve:
@@ -105,8 +108,17 @@ class Curves:
 
 
 def _doubled(values: Floats) -> Floats:
-    """A copy with as much room again, which takes no memory until it is written."""
-    wider = np.empty((2 * len(values), *values.shape[1:]))
+    """A copy with as much room again, which takes no memory until it is written.
+
+    Long ones are pages of their own: those of the buffer before go back to the system at once, where the
+    allocator would keep them, as many again as all points take.
+    """
+    shape = (2 * len(values), *values.shape[1:])
+    size = math.prod(shape) * values.itemsize
+    if size < _OWN_PAGES:
+        wider = np.empty(shape)
+    else:
+        wider = np.frombuffer(mmap.mmap(-1, size), np.float64).reshape(shape)
     wider[: len(values)] = values
     return wider
 

@@ -4,7 +4,7 @@ run page open.
 What is replayed is `traffic.training`: 720,000 metric events (200 a second; 25 steps a second with eight
 metrics each) and everything else that a run reports at the rates of `traffic.EVERY`. They go through
 `RunViewModel.feed` in the portions and with the backlog of the run's thread, while the window's event loop
-paints the page. Measured is the resident memory after a warm-up of two minutes' worth and after the hour that
+paints the page. Measured is the resident memory after a warm-up of five minutes' worth and after the hour that
 follows, both after a garbage collection. The points themselves are float64, x and y: 720,000 x 16 bytes =
 11.5 MB; what is above that is CKA maps, completions, the log, and what the charts keep.
 """
@@ -32,7 +32,7 @@ from core.store.rows import LoggedEvent
 from core.store.store import Store
 from tests.bench import traffic
 
-WARM_SECONDS = 120
+WARM_SECONDS = 300
 PORTION = 500
 SETTLE_MS = 1500
 EPOCH = 1_790_000_000.0

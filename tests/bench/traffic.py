@@ -4,20 +4,17 @@ A training step comes 25 times a second and reports eight metrics, each as an ev
 hour, as many points). Beside them what a run reports besides, at the rates of `EVERY`: heartbeats, progress,
 completions with their divergence, CKA maps of 32 x 32 layers, scores, saved states and warnings.
 
-`python tests/bench/traffic.py UID --home PATH --seconds N` executes such a run: the real store and the real
-recorder, no torch.
+`python tests/bench/traffic.py UID --home PATH --seconds N` (the repository on PYTHONPATH) executes such a run: the
+real store and the real recorder, no torch.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.engine.liveness import me
 from core.engine.recorder import Recorder
