@@ -2,7 +2,7 @@
 
 Two are runs of the sample project without the answers to single items (which are 90 % of them), three are the
 tiny road: one session that was killed while it trained, as a window saw it; the log of the same run after it
-was resumed; and a run that diverged. The first line of a file is the run, each other an event with its place
+was resumed; and a run whose training data were spoilt. The first line of a file is the run, each other an event with its place
 and time. Paths and environments are replaced, so that a file says nothing about the machine.
 """
 
@@ -62,11 +62,11 @@ def write(name: str, store: Store, uid: str, log: list[LoggedEvent], hide: Path 
     (HERE / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
-def tiny(folder: Path, **train: object) -> Recipe:
+def tiny(folder: Path) -> Recipe:
     """Pruned and recovered, saved every third step."""
     whole = road(folder, name="tiny · pruned, recovered", steps=12)
     kept = [
-        it.model_copy(update={"save_steps": 3, **train}) if it.id == "recovered" else it
+        it.model_copy(update={"save_steps": 3}) if it.id == "recovered" else it
         for it in whole.stages
         if it.id in ("pruned", "recovered")
     ]
@@ -112,10 +112,10 @@ def main() -> None:
             write("killed", store, uid, whole_log(store, uid), folder)
             spawn.start(uid, home).wait()
             write("resumed", store, uid, whole_log(store, uid), folder)
-            uid = queue(store, tiny(folder, learning_rate=1.0, max_grad_norm=1e3))
+            uid = queue(store, tiny(folder))
+            (folder / "data" / "tooluse.jsonl").write_text("spoilt after it was checked", "utf-8")
             spawn.start(uid, home).wait()
-            write("diverged", store, uid, whole_log(store, uid), folder)
-            print(store.run(uid))
+            write("failed", store, uid, whole_log(store, uid), folder)
 
 
 if __name__ == "__main__":
