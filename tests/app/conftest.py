@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -20,25 +18,9 @@ from core.store.home import Home
 from core.store.store import Store
 from tests.app.sample_runs import fill
 from tests.helpers import fake_foresight
+from tests.helpers.leaks import nothing_leaks
 
-
-@pytest.fixture(autouse=True)
-def _nothing_leaks() -> Iterator[None]:
-    """No test leaves a thread or a visible window behind."""
-    threads = set(threading.enumerate())
-    yield
-    application = QApplication.instance()
-    if isinstance(application, QApplication):
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        left = [widget for widget in application.topLevelWidgets() if widget.isVisible()]
-        assert not left, f"visible top-level widgets left: {left}"
-    running = [it for it in threading.enumerate() if it not in threads and it.is_alive()]
-    # A QThread that ran Python code leaves a dummy entry that lives as long as the process.
-    running = [it for it in running if not it.name.startswith("Dummy")]
-    for it in running:
-        it.join(timeout=2)  # rich tells its refresh thread to end and does not wait for it
-    running = [it for it in running if it.is_alive()]
-    assert not running, f"threads left: {running}"
+__all__ = ["nothing_leaks"]
 
 
 @pytest.fixture(autouse=True)
