@@ -189,10 +189,11 @@ class Chip(QFrame):
         row.setContentsMargins(8, 0, 2 if removable else 8, 0)
         row.setSpacing(6)
         self._dot = Dot(theme, token or "third")
-        self._dot.setVisible(bool(token))
         self._text = Elided(text, "small")
         self._text.setMaximumWidth(260)
         row.addWidget(self._dot)
+        # Not before it has a parent: shown without one, it would be a window for a moment and take the focus.
+        self._dot.setVisible(bool(token))
         row.addWidget(self._text)
         if removable:
             cross = Button(theme, "", "cross", "x")

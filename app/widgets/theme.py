@@ -78,6 +78,9 @@ class Theme(QObject):
             font.setFamilies(known)
         font.setStyleHint(QFont.StyleHint.Monospace)
         font.setPixelSize(MONO_PX)
+        # Two characters stay two: a ligature would show "--" as one dash and "!=" as another sign.
+        font.setFeature(QFont.Tag("calt"), 0)
+        font.setFeature(QFont.Tag("liga"), 0)
         return font
 
     def icon(self, name: str, colour: str | None = None, active: str | None = None) -> QIcon:

@@ -73,3 +73,20 @@ def home(tmp_path: Path) -> Home:
     made.create()
     Store.open(made.database).close()
     return made
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A folder of pictures, and the report of the looks checks beside them."""
+
+    folder: Path
+    report: dict[str, dict[str, list[str]]]
+
+
+@pytest.fixture(scope="session")
+def full_pages(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Every page, full, at 1280x800, light and dark; taken once, by a process of its own."""
+    from tests.app.screenshots import SIZES, child  # loads the whole window
+
+    folder = tmp_path_factory.mktemp("pictures")
+    return Pictures(folder, child(folder, "--states", "full", "--sizes", SIZES[0], "--no-extras"))

@@ -1,147 +1,157 @@
-"""Pictures of every page, light and dark, from a store of hand-made runs. Not a test.
+"""Pictures of every page in every state, and what the looks checks find there. Not a test: a command.
 
-python tests/app/screenshots.py FOLDER [only-part-of-a-name]
+python tests/app/screenshots.py FOLDER            pictures in full, to look at
+python tests/app/screenshots.py --write           the reference pictures and those of the README, anew
+
+Options: --states full,running  --only PART-OF-A-NAME  --sizes 1280x800,1920x1080  --no-looks  --no-extras
+The scale is that of QT_SCALE_FACTOR. The tests run this file in a process of its own and read its report.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import subprocess
 import sys
 import tempfile
-import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
 
-from app.settings import Settings
-from app.viewmodels.application import Application
-from app.views.dialogs import Dialogs
-from app.views.main_window import MainWindow
-from app.widgets.theme import Theme
-from core.recipe.files import dump
-from core.store.home import Home
-from core.store.store import Store
-from tests.app.sample_runs import add, checked, fill, two_stage
+from tests.app import looks
+from tests.app.scenes import STATES, Stage, held_still, scenes, settled, show, stage_of
 
-SIZES = ((1280, 800), (1920, 1080))
-SETTLE_SECONDS = 1.2
-SMALL = Path(__file__).parents[2] / "resources" / "recipes" / "smollm2_nf4.yaml"
+SIZES = ("1280x800", "1920x1080")
+THEMES = ("light", "dark")
+REPORT = "report.json"
+SHOWN_IN_README = ("runs-full", "new-full", "run-full", "compare-full")
+HARMLESS = ("propagateSizeHints", "raise()", "grabbing the keyboard")
+"""What the offscreen platform says of itself."""
 
 
-def settle(seconds: float = SETTLE_SECONDS) -> None:
-    """Let timers and threads do their work."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.005)
+def main(arguments: Sequence[str]) -> None:
+    """Take pictures, or write the references."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--states", default=",".join(STATES))
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--no-looks", action="store_true")
+    parser.add_argument("--no-extras", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.write:
+        write()
+    elif given.folder is None:
+        parser.error("name a folder, or say --write")
+    else:
+        take(
+            given.folder,
+            tuple(given.states.split(",")),
+            tuple(given.sizes.split(",")),
+            only=given.only,
+            checked=not given.no_looks,
+            extras=not given.no_extras,
+        )
 
 
-class KeepTraining(Dialogs):
-    """Answers the question at closing."""
-
-    def leave(self, parent: QWidget, running: int) -> str:
-        """Close, and leave the worker."""
-        return "keep"
-
-
-def refuse(*_: object) -> None:
-    """No worker is started for a picture."""
-    raise OSError("pictures start no worker")
-
-
-def main(folder: Path, only: str = "") -> None:
-    """Write the pictures into `folder`."""
+def take(
+    folder: Path,
+    states: tuple[str, ...],
+    sizes: tuple[str, ...],
+    *,
+    only: str = "",
+    checked: bool = True,
+    extras: bool = True,
+) -> None:
+    """Write pictures named SCENE-THEME-SIZE.png into `folder`, and a report of the findings beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    qt = QApplication(sys.argv[:1])
-    with tempfile.TemporaryDirectory() as place:
-        home = Home(Path(place))
-        home.create()
-        with Store.open(home.database) as store:
-            uids = fill(store)
-            taught = two_stage()
-            uids["helps"] = add(store, taught, checked(taught), age=7200)
-            uids["no help"] = add(store, taught, checked(taught, taught=0.48), age=9000)
-        settings = Settings(smoothing=0.6)
-        theme = Theme(qt, "light")
-        application = Application(home, settings, spawn=refuse)
-        window = MainWindow(application, settings, theme, KeepTraining())
-        window.show()
-        settle(2.5)
+    warnings: list[str] = []
 
-        def shoot(name: str) -> None:
-            for wide, high in SIZES:
-                window.resize(wide, high)
-                settle(0.7)
-                for choice in ("light", "dark"):
-                    theme.choose(choice)
-                    settle(0.5)
-                    if only in name:
-                        window.grab().save(str(folder / f"{name}-{choice}-{wide}.png"))
+    def note(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+        if kind != QtMsgType.QtDebugMsg and not any(word in text for word in HARMLESS):
+            warnings.append(text)
 
-        window.show_page("runs")
-        shoot("runs")
-        window.show_page("new")
-        if SMALL.exists():
-            application.new_run.load_preset(str(SMALL))
-        settle()
-        application.new_run.select("1")
-        settle(0.4)
-        shoot("new")
-        application.new_run.load_recipe(dump(taught))
-        application.new_run.set("datasets.tooluse.source", "demo")
-        application.new_run.select("2")
-        window.new_page.sides.choose("teacher")
-        settle()
-        shoot("new-teacher")
-        application.new_run.select("datasets")
-        window.new_page.sides.choose("problems")
-        settle(0.4)
-        shoot("new-data")
-        window.new_page.sides.choose("yaml")
-        window.open_run(uids["running"])
-        settle()
-        shoot("run")
-        window.run_page.details.side.choose("log")
-        window.run_page.cka.layout_choice.choose("layers")
-        window.open_run(uids["done"])
-        settle()
-        shoot("run-done")
-        window.open_run(uids["failed"])
-        window.run_page.details.side.choose("guards")
-        settle()
-        shoot("run-failed")
-        for name in ("helps", "no help"):
-            window.open_run(uids[name])
-            window.run_page.area.tiles[0].chosen.emit("held_out_loss")
-            settle()
-            shoot(f"run-{name.replace(' ', '-')}")
-        window.compare([uids["done"], uids["pruned"]])
-        settle()
-        shoot("compare")
-        window.compare([uids["done"]])
-        settle()
-        shoot("compare-one")
-        window.close()
-        settle(0.3)
+    def confess(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        warnings.append("".join(traceback.format_exception(kind, error, trace)))
+
+    qInstallMessageHandler(note)
+    sys.excepthook = confess
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(application, QApplication)
+    found: dict[str, list[str]] = {}
+    wanted = [
+        scene for scene in scenes(states) if only in scene.name and (extras or not scene.extra)
+    ]
+    with held_still():
+        for state in states:
+            mine = [scene for scene in wanted if scene.state == state]
+            with (
+                tempfile.TemporaryDirectory() as place,
+                stage_of(state, Path(place), application) as stage,
+            ):
+                for scene in mine:
+                    show(stage, scene)
+                    for size in sizes[:1] if scene.extra else sizes:
+                        found.update(_shoot(stage, scene.name, size, folder, checked))
+                    if checked:
+                        found[f"{scene.name}-tab"] = [str(it) for it in looks.tab(stage.window)]
+    report = {"findings": found, "warnings": warnings}
+    (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    qInstallMessageHandler(None)
+    sys.excepthook = sys.__excepthook__
+
+
+def _shoot(stage: Stage, name: str, size: str, folder: Path, checked: bool) -> dict[str, list[str]]:
+    wide, high = size.split("x")
+    stage.window.resize(int(wide), int(high))
+    found = {}
+    for choice in THEMES:
+        stage.theme.choose(choice)
+        settled(stage).save(str(folder / f"{name}-{choice}-{size}.png"))
+        if checked:
+            found[f"{name}-{choice}-{size}"] = [str(it) for it in looks.look(stage.window)]
+    return found
+
+
+def child(folder: Path, *options: str, scale: str = "1") -> dict[str, dict[str, list[str]]]:
+    """Run this file in a process of its own, at a scale of the screen; its report."""
+    environment = {**os.environ, "QT_SCALE_FACTOR": scale, "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, __file__, str(folder), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    report: dict[str, dict[str, list[str]]] = json.loads(
+        (folder / REPORT).read_text(encoding="utf-8")
+    )
+    return report
+
+
+def write() -> None:
+    """The references of the tests at 100 % and 150 %, and the README's pictures."""
+    from tests.app import reference  # only here: it takes a second to load
+
     with tempfile.TemporaryDirectory() as place:
-        empty = Application(Home(Path(place)), Settings(), spawn=refuse)
-        window = MainWindow(empty, Settings(), theme)
-        window.show()
-        settle()
-        shoot_pages = ("runs", "run", "compare")
-        for key in shoot_pages:
-            window.show_page(key)
-            settle(0.6)
-            if only in f"empty-{key}":
-                theme.choose("light")
-                settle(0.2)
-                window.grab().save(str(folder / f"empty-{key}-light-1280.png"))
-        window.close()
-        settle(0.3)
+        child(Path(place, "100"), "--no-looks")
+        child(Path(place, "150"), "--no-looks", "--sizes", SIZES[0], scale="1.5")
+        reference.write(Path(place, "100"), Path(place, "150"))
+        reference.write_readme(
+            [
+                Path(place, "100", f"{name}-{choice}-{SIZES[0]}.png")
+                for name in SHOWN_IN_README
+                for choice in THEMES
+            ]
+        )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")
+    main(sys.argv[1:])
