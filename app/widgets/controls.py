@@ -121,6 +121,7 @@ class Elided(QLabel):
         """Measure anew when the font changes."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self.updateGeometry()
             self._fit()
 
     def _fit(self) -> None:

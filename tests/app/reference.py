@@ -19,9 +19,9 @@ FOLDER = Path(__file__).parent / "pictures"
 README_FOLDER = Path(__file__).parents[2] / "resources" / "pictures"
 WIDTH = 640
 QUALITY = 40
-LEAST_MEAN = 0.985
-LEAST_TILE = 0.6
-TILE = 16
+LEAST_MEAN = 0.98
+LEAST_TILE = 0.5
+TILE = 8
 README_COLOURS = 256
 
 Grey = NDArray[np.uint8]

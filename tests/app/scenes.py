@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.main_window import PAGES, MainWindow
+from app.views.page import Page
 from app.widgets.theme import Theme
 from core.engine import estimate_process
 from core.recipe.files import dump
@@ -41,7 +42,7 @@ NOW = 1_790_000_000.0
 GIB = 2**30
 MEMORY = SimpleNamespace(total=32 * GIB, available=20 * GIB, percent=37.5, used=12 * GIB)
 DISK = SimpleNamespace(total=512 * GIB, used=300 * GIB, free=212 * GIB)
-POLL_SECONDS = 0.04
+POLL_SECONDS = 0.02
 SAME_LOOKS = 5
 """A picture that stayed the same for this many looks is finished."""
 LEAST_SECONDS = 0.3
@@ -205,18 +206,29 @@ def turn(seconds: float) -> None:
 
 def settled(stage: Stage) -> QImage:
     """The window's picture once it changes no more."""
-    busy = stage.application
-    wait(lambda: not busy.estimates.busy and not busy.compare.loading)
+    _work_is_done(stage)
     begun, same = time.monotonic(), 0
     before = QImage()
     while same < SAME_LOOKS or time.monotonic() - begun < LEAST_SECONDS:
         assert time.monotonic() - begun < MOST_SECONDS, "the window did not come to rest"
         turn(POLL_SECONDS)
         freeze(stage.window)
+        _work_is_done(stage)
         now = stage.window.grab().toImage()
         same = same + 1 if now == before else 0
         before = now
     return before
+
+
+def _work_is_done(stage: Stage) -> None:
+    """Nothing is being read or reckoned, and no part of the page waits to be refreshed."""
+    application = stage.application
+    wait(lambda: not application.estimates.busy and not application.compare.loading)
+    answered: list[int] = []
+    application._offload(lambda: 0, lambda _: answered.append(1))
+    wait(lambda: bool(answered))
+    pages = [page for page in stage.window.findChildren(Page) if page.isVisible()]
+    wait(lambda: not any(page._parts for page in pages))
 
 
 def freeze(window: MainWindow) -> None:

@@ -63,9 +63,9 @@ def moved(picture: Image.Image) -> None:
 
 
 def renamed(picture: Image.Image) -> None:
-    """A word is another one."""
-    word = picture.crop((205, 495, 290, 510))
-    picture.paste(word, (40, 56))
+    """A heading has other words."""
+    heading = picture.crop((205, 185, 365, 200))
+    picture.paste(heading, (892, 185))
 
 
 @pytest.mark.parametrize("spoil", [lost, moved, renamed])
