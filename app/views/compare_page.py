@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVB
 
 from app.settings import Settings
 from app.viewmodels.application import Application
+from app.viewmodels.glossary import explain
 from app.viewmodels.provenance import run_part
 from app.viewmodels.types import Profile
 from app.views.page import SPACING, Page
@@ -20,6 +21,7 @@ from app.widgets.actions import PageAction
 from app.widgets.charts import LineChart
 from app.widgets.controls import Button, Card, Chip, Picker, label
 from app.widgets.curves import Line
+from app.widgets.explained import explain_heading
 from app.widgets.messages import Empty
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
@@ -107,6 +109,7 @@ class ComparePage(Page):
         self._scores_card = Card(
             "Accuracy", "per cent · 95 % intervals and protocol in the tooltip"
         )
+        explain_heading(self._scores_card, explain("accuracy"))
         self._scores_card.body.addWidget(self.scores)
         column.addWidget(self._scores_card)
         self.overlay = LineChart(
@@ -132,6 +135,7 @@ class ComparePage(Page):
             empty="No finished checkpoint of these runs was compared layer by layer.",
         )
         self._profile_card = Card("CKA by layer")
+        explain_heading(self._profile_card, explain("CKA"))
         self._profile_card.body.addWidget(self.profile)
         across = Qt.Orientation.Horizontal
         self.charts: QSplitter = splitter(self._settings, "compare charts", across)

@@ -246,6 +246,12 @@ class Card(QFrame):
         """Put a control where the heading is."""
         self._head.insertWidget(0, widget)
 
+    def replace_heading(self, heading: Elided) -> None:
+        """Put another label where the heading is."""
+        old, self.heading = self.heading, heading
+        self._head.replaceWidget(old, heading)
+        old.deleteLater()
+
     def set_caption(self, text: str) -> None:
         """The grey words beside the heading."""
         self.caption.set_text(text)
