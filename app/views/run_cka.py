@@ -7,10 +7,12 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QSlider
 
 from app.settings import Settings
+from app.viewmodels.glossary import explain
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Heatmap
 from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
 from app.widgets.controls import Card, Elided, Segments, label
+from app.widgets.explained import explain_heading
 from app.widgets.heatmap import FULL, HeatmapView
 from app.widgets.profile_strip import ProfileStrip
 from app.widgets.theme import Theme
@@ -57,6 +59,7 @@ class CkaCard(Card):
             "Range of the colours; the ends of the colour bar can be dragged, too"
         )
         self.range.chosen.connect(self._choose_range)
+        explain_heading(self, explain("CKA"))
         self.add_tool(self.layout_choice)
         self.add_tool(self.range)
         self.map = HeatmapView(theme, "CKA by layer", empty=NO_CKA)

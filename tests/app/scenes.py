@@ -1,6 +1,6 @@
 """What the pictures and the looks checks see: every page of the window, empty, at work and full.
 
-A page that joins `main_window.PAGES` gets its three scenes without a word here; `PREPARE` says how a page
+A page that joins `app.views.pages.PAGES` gets its three scenes without a word here; `PREPARE` says how a page
 comes into a state when opening it is not enough. Everything that changes by itself is held still: the clock,
 the figures of the machine, cursors, animations.
 """
@@ -25,9 +25,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
+from app.viewmodels.gpus import NO_GPU
+from app.viewmodels.machine import MachineMonitor, Sample
 from app.views.dialogs import Dialogs
-from app.views.main_window import PAGES, MainWindow
+from app.views.main_window import MainWindow
 from app.views.page import Page
+from app.views.pages import PAGES
 from app.widgets.theme import Theme
 from core.engine import estimate_process
 from core.recipe.files import dump
@@ -112,7 +115,7 @@ def scenes(states: tuple[str, ...] = STATES) -> list[Scene]:
     made = [
         Scene(f"{key}-{state}", key, state, PREPARE.get((key, state)))
         for state in states
-        for key, _, _ in PAGES
+        for key in (place.key for place in PAGES)
     ]
     return made + [scene for scene in EXTRAS if scene.state in states]
 
@@ -130,6 +133,13 @@ def refuse(*_: object) -> None:
     raise OSError("pictures start no worker")
 
 
+def _one_sample(monitor: MachineMonitor) -> None:
+    """Instead of a look every second."""
+    monitor.gpu_reason = NO_GPU
+    busy = MEMORY.total - MEMORY.available
+    monitor.take(Sample(NOW, 12.0, 16, busy, MEMORY.total, DISK.free, DISK.total))
+
+
 @contextlib.contextmanager
 def held_still() -> Iterator[None]:
     """The clock, the machine's figures and the answers of other processes are the same every time."""
@@ -140,7 +150,7 @@ def held_still() -> Iterator[None]:
     with (
         mock.patch.object(time, "time", return_value=NOW),
         mock.patch.object(psutil, "virtual_memory", return_value=MEMORY),
-        mock.patch.object(psutil, "cpu_percent", return_value=12.0),
+        mock.patch.object(MachineMonitor, "begin", _one_sample),
         mock.patch.object(shutil, "disk_usage", return_value=DISK),
         mock.patch.object(estimate_process, "command", return_value=command),
     ):

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from app.views.main_window import PAGES
+from app.views.pages import PAGES
 from app.widgets.controls import Button, Chip, Elided
 from app.widgets.theme import Theme
 from tests.app import looks
@@ -195,7 +195,7 @@ def test_that_bold_words_are_measured_as_bold(ground: QWidget) -> None:
 
 def test_that_every_page_has_a_scene_in_every_state() -> None:
     names = {scene.name for scene in scenes()}
-    assert names >= {f"{key}-{state}" for key, _, _ in PAGES for state in STATES}
+    assert names >= {f"{key}-{state}" for key in (place.key for place in PAGES) for state in STATES}
 
 
 def findings(report: dict[str, dict[str, list[str]]]) -> list[str]:
