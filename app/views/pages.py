@@ -79,6 +79,7 @@ PAGES = (
         "ComparePage",
         lambda it: (it.application, it.settings, it.theme),
     ),
+    Place("models", "Models and data", "tree-structure", "app.views.models_page", "ModelsPage"),
     Place("settings", "Settings", "gear", "app.views.settings_page", "SettingsPage", early=True),
 )
 LISTED = tuple(place for place in PAGES if not place.hidden)
