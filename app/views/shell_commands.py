@@ -103,8 +103,9 @@ class ShellCommands:
         )
 
     def entries(self) -> list[Entry]:
-        """Everything the palette offers besides runs."""
+        """Everything the palette offers besides runs; what can be done here and now comes first."""
         place, page = self._shown()
+        here = [_entry(action, place.title) for action in page.page_actions()]
         presets = [
             Entry(
                 preset.name,
@@ -120,7 +121,7 @@ class ShellCommands:
             for key, text, also in SETTINGS_ENTRIES
         ]
         return [
-            *(_entry(action, place.title) for action in page.page_actions()),
+            *sorted(here, key=lambda it: not it.enabled),
             *(_entry(action, "Page") for action in self.pages()),
             *(_entry(action, "Window") for action in self.everywhere()),
             *presets,

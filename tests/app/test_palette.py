@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QLineEdit
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -112,13 +113,14 @@ def test_that_the_field_of_the_header_opens_it_by_a_click_and_esc_gives_the_focu
     shell: Shell, qtbot: QtBot
 ) -> None:
     window = shell.window
-    window.runs_page.search.setFocus()
+    before = window.runs_page.findChild(QLineEdit)
+    before.setFocus()
     qtbot.mouseClick(window.header.search, Qt.MouseButton.LeftButton)
     palette = window.palette_box
     assert palette.isVisible()
     qtbot.keyClick(palette.field, Qt.Key.Key_Escape)
     assert not palette.isVisible()
-    assert window.runs_page.search.hasFocus()
+    assert before.hasFocus()
     assert window.isVisible()
 
 
@@ -129,7 +131,7 @@ def test_that_arrows_choose_a_line_and_its_words_are_told_to_a_screen_reader(
     palette.open()
     first = palette.field.accessibleDescription()
     qtbot.keyClick(palette.field, Qt.Key.Key_Down)
-    assert palette.list.currentIndex().row() == 1
+    assert palette.list.currentIndex().row() == palette.model.next_enabled(0, 1)
     assert palette.field.accessibleDescription() != first
     qtbot.keyClick(palette.field, Qt.Key.Key_Up)
     qtbot.keyClick(palette.field, Qt.Key.Key_Up)

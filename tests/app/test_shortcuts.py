@@ -34,10 +34,10 @@ def test_that_f1_and_the_question_mark_open_and_close_the_drawer(
 
 
 def test_that_a_question_mark_can_be_typed_into_a_field(shell: Shell, qtbot: QtBot) -> None:
-    search = shell.window.runs_page.search
-    search.setFocus()
-    qtbot.keyClicks(search, "why?")
-    assert search.text() == "why?"
+    shell.window.palette_box.open()
+    field = shell.window.palette_box.field
+    qtbot.keyClicks(field, "why?")
+    assert field.text() == "why?"
     assert not shell.window.shortcuts.isVisible()
 
 
