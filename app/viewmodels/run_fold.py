@@ -36,7 +36,6 @@ from core.events import (
 from core.store.rows import LoggedEvent
 
 COMPLETIONS_KEPT = 500
-GIB = 2.0**30
 
 HEADER = "headerChanged"
 STAGES = "stagesChanged"
@@ -61,7 +60,7 @@ class RunFold:
         similarity: CKA.
         journal: lines of the log, and warnings.
         completions: the newest ones, oldest first.
-        training, step: the stage whose metrics came last, and their step.
+        training: the stage whose metrics came last.
         heartbeat: the newest one.
         failure: why the last session failed, None if it did not.
         status: how the last session ended or "running"; "" before one began.
@@ -78,7 +77,6 @@ class RunFold:
         self.journal = Journal()
         self.completions: deque[Completion] = deque(maxlen=COMPLETIONS_KEPT)
         self.training = ""
-        self.step = 0
         self.heartbeat: Heartbeat | None = None
         self.failure: Failure | None = None
         self.status = ""
@@ -113,7 +111,7 @@ class RunFold:
             case Metrics():
                 self.curves.add(event.stage, event.step, self.checks.take(event))
                 self.axes.add(event.stage, event.step, event.tokens, logged.t)
-                self.training, self.step = event.stage, event.step
+                self.training = event.stage
                 return SERIES, GUARDS
             case CompletionSampled():
                 self.completions.append(_completion(event))
@@ -132,25 +130,12 @@ class RunFold:
                 return GUARDS, SERIES
             case Heartbeat():
                 self.heartbeat = event
-                return HEADER, *self._remember_memory(event)
+                return (HEADER,)
             case ItemsEvaluated():
                 self.scores.add_items(event)
                 return ()  # the score that follows them tells
             case _:
                 assert_never(event)
-
-    def _remember_memory(self, event: Heartbeat) -> tuple[str, ...]:
-        """Put what a heartbeat says of memory on a curve, at the newest step of the stage that trains.
-
-        The log keeps the newest heartbeat only: the curve is as long as the window has watched.
-        """
-        if not self.training:
-            return ()
-        found = {"worker_memory": event.rss / GIB}
-        if event.device_memory is not None:
-            found["device_memory"] = event.device_memory / GIB
-        self.curves.add(self.training, self.step, found)
-        return (SERIES,)
 
 
 def _completion(event: CompletionSampled) -> Completion:

@@ -109,8 +109,7 @@ _METRICS = {
     "tokens_per_second": ("Tokens per second", "tokens/s"),
     "step_seconds": ("Time per step", "s"),
     "rollout_seconds": ("Time of the rollout", "s"),
-    "worker_memory": ("Memory of the worker", "GiB"),
-    "device_memory": ("Memory of the device", "GiB"),
+    "memory": ("Memory of the training", "GiB"),
 }
 SPARSE = frozenset({"held_out_loss", "held_out_cka", "held_out_cka_se"})
 """Metrics measured now and then, not at every step."""

@@ -261,6 +261,7 @@ class ChartsArea(QWidget):
 
     def _set_x_axis(self, key: str) -> None:
         self._choices.set_x_axis(key)
+        self.linked.put_cross(None)
         self.linked.follow()
         self.refresh()
 

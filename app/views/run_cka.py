@@ -102,6 +102,7 @@ class CkaCard(Card):
         self._turned = False
         self._subject = ""
         self._step = None
+        self.map.leave()
         self.refresh()
 
     def refresh(self) -> None:

@@ -141,6 +141,7 @@ class HeatmapView(PlotPanel):
         """Show nothing but the words for an empty map."""
         self._values = np.empty((0, 0))
         self.image.clear()
+        self.mark_column(None)
         self._show(False)
         self.empty.setVisible(bool(self.empty.text()))
 
@@ -206,10 +207,11 @@ class HeatmapView(PlotPanel):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Leaving hides the readout."""
         if event.type() == QEvent.Type.Leave:
-            self._leave()
+            self.leave()
         return False
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Take readout and cell away, as when the pointer leaves."""
         self.readout.hide()
         self._cell = None
         self.column_met.emit(-1)
@@ -229,7 +231,7 @@ class HeatmapView(PlotPanel):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Take the readout away, too."""
         super().focusOutEvent(event)
-        self._leave()
+        self.leave()
 
     def _recolour(self) -> None:
         tokens = self._theme.tokens
@@ -249,7 +251,7 @@ class HeatmapView(PlotPanel):
         at = box.mapSceneToView(place)
         inside = self._values.size and box.sceneBoundingRect().contains(place)
         if not inside or at.x() >= len(self._cols):
-            self._leave()
+            self.leave()
             return
         self._meet(min(max(int(at.y()), 0), len(self._rows) - 1), max(int(at.x()), 0))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from core.errors import UserError
 from core.recipe.sources import Dtype
 
+GIB = 2.0**30
 SM_80 = (8, 0)  # first CUDA architecture with fast bfloat16 (Ampere)
 
 
@@ -55,3 +57,10 @@ def choose(device: str = "auto", dtype: Dtype = "auto") -> Compute:
     if torch.cuda.get_device_capability(chosen) >= SM_80:
         return Compute(chosen, torch.bfloat16, "the device computes bfloat16 at full rate")
     return Compute(chosen, torch.float16, "the device has no fast bfloat16")
+
+
+def memory(device: torch.device) -> float:
+    """GiB that this process takes now: reserved for tensors on a GPU, resident on a CPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.memory_reserved(device)) / GIB
+    return float(psutil.Process().memory_info().rss) / GIB

@@ -19,6 +19,7 @@ from core.analysis.pooled import PooledCka
 from core.errors import Diverged, OutOfMemory, StopRequested, UserError
 from core.events import CheckpointSaved, GuardWarning, Metrics, Progress
 from core.lm.checkpoint import Checkpoint
+from core.lm.device import memory
 from core.recipe.training_specs import TrainSpec
 from core.stages.best_weights import BestWeights
 from core.stages.context import StageContext
@@ -259,6 +260,7 @@ class _Loop(Generic[Item, Found]):
             "learning_rate": rate,
             "tokens_per_second": report.tokens / seconds,
             "step_seconds": seconds,
+            "memory": memory(self.student.model.device),
         }
         self.context.emit(
             Metrics(stage=self.context.stage, step=self.step, values=values, tokens=self.tokens)

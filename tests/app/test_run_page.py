@@ -21,7 +21,7 @@ from app.viewmodels.run import RunViewModel
 from app.views.dialogs import Dialogs
 from app.views.run_page import RunPage
 from app.widgets.theme import Theme
-from core.events import Event, Failure, Heartbeat, Metrics, RunFinished
+from core.events import Event, Failure, Metrics, RunFinished
 from core.store.home import Home
 from core.store.rows import LoggedEvent
 from tests.app.sample_runs import STEPS, events, recipe
@@ -209,6 +209,36 @@ def test_that_steps_can_stand_at_their_tokens_or_their_time(shown: Shown) -> Non
     assert f"time at work {int(line.x[99]) // 60} m" in chart.readout.text()
 
 
+def test_that_another_axis_or_run_takes_crosshair_and_readouts_away(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    area, cka = shown.page.area, shown.page.cka
+    chart = area.tiles[0].chart
+    chart.show_at(100)
+    assert chart.readout.isVisible()
+    area.x_axis.chosen.emit("tokens")
+    assert [tile.chart.cross.at for tile in area.tiles] == [None, None]
+    assert not chart.readout.isVisible()
+    chart.show_at(9000)
+    qtbot.keyClick(cka.map, Qt.Key.Key_Left)
+    assert cka.map.readout.isVisible()
+    shown.page.show_run(replay("running", until=40))
+    assert not chart.readout.isVisible()
+    assert not cka.map.readout.isVisible()
+
+
+def test_that_charts_reached_by_keys_have_a_ring(shown: Shown, theme: Theme, qtbot: QtBot) -> None:
+    for panel in (shown.page.area.tiles[0].chart, shown.page.cka.map):
+        corners = []
+        for reason in (Qt.FocusReason.MouseFocusReason, Qt.FocusReason.TabFocusReason):
+            shown.page.more.setFocus()
+            panel.setFocus(reason)
+            qtbot.waitUntil(panel.hasFocus)
+            corners.append(panel.grab().toImage().pixelColor(1, panel.height() // 2).name())
+        assert corners[0] != theme.tokens.accent
+        assert corners[1] == theme.tokens.accent
+
+
 def test_that_any_metric_can_be_the_horizontal_axis(shown: Shown) -> None:
     area = shown.page.area
     area.x_axis.chosen.emit("entropy")
@@ -313,22 +343,13 @@ def test_that_choosing_what_stands_elsewhere_lets_two_charts_change_places(shown
     assert area.shown() == ["accuracy/tooluse", "divergence"]
 
 
-def test_that_memory_is_a_curve_of_its_heartbeats(shown: Shown) -> None:
-    begun = events(RECIPE)[0]
+def test_that_memory_is_one_of_the_charts() -> None:
     run = RunViewModel("u")
-    beats = [
-        LoggedEvent(1, 1.0, begun),
-        LoggedEvent(2, 2.0, Heartbeat(rss=2**30)),
-        LoggedEvent(3, 3.0, Metrics(stage="recovered", step=1, values={"loss": 1.0})),
-        LoggedEvent(4, 4.0, Heartbeat(rss=2**30, device_memory=3 * 2**30)),
-        LoggedEvent(5, 5.0, Metrics(stage="recovered", step=2, values={"loss": 1.0})),
-        LoggedEvent(6, 6.0, Heartbeat(rss=2**31, device_memory=3 * 2**30)),
-    ]
-    run.apply(beats)
-    (worker,), (device,) = run.series("worker_memory"), run.series("device_memory")
-    assert (worker.x.tolist(), worker.y.tolist()) == ([1.0, 2.0], [1.0, 2.0])
-    assert device.y.tolist() == [3.0, 3.0]
-    assert worker.unit == "GiB"
+    begun = events(RECIPE)[0]
+    taken = Metrics(stage="recovered", step=1, values={"memory": 1.5})
+    run.apply([LoggedEvent(1, 1.0, begun), LoggedEvent(2, 2.0, taken)])
+    (curve,) = run.series("memory")
+    assert (curve.title, curve.unit, curve.y.tolist()) == ("Memory of the training", "GiB", [1.5])
 
 
 def test_that_the_slider_goes_through_the_steps_of_both_layouts(shown: Shown, qtbot: QtBot) -> None:

@@ -26,7 +26,7 @@ from tests.helpers.tiny import build_tiny, write_datasets
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
 SECONDS = 100.0
-TIMES = {"step_seconds", "tokens_per_second", "rollout_seconds"}
+TIMES = {"step_seconds", "tokens_per_second", "rollout_seconds", "memory"}
 
 
 def recipe(folder: Path, stages: list[dict[str, Any]]) -> Recipe:

@@ -24,8 +24,8 @@ from tests.helpers.training import degraded, stand, weights
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 STEPS = 5
-CLOCK = {"tokens_per_second", "step_seconds", "rollout_seconds"}
-"""Metrics that are measured in seconds, which nobody can repeat."""
+CLOCK = {"tokens_per_second", "step_seconds", "rollout_seconds", "memory"}
+"""Metrics that are measured in seconds or in bytes of this process, which nobody can repeat."""
 
 MEASURED = {"eval_steps": 1, "held_out_items": 2, "save_steps": 0}
 KEPT = {"distillation_topk": 8, "teacher_cache_steps": 2}

@@ -181,6 +181,7 @@ def test_that_every_metric_is_reported(tmp_path: Path) -> None:
         "learning_rate",
         "tokens_per_second",
         "step_seconds",
+        "memory",
     }
     assert all(math.isfinite(value) for value in metrics.values.values())
     assert 0 <= metrics.values["top1_agreement"] <= 1

@@ -126,6 +126,7 @@ def test_that_it_reports_and_writes_a_finished_checkpoint(tmp_path: Path) -> Non
         "learning_rate",
         "tokens_per_second",
         "step_seconds",
+        "memory",
     }
     assert [(event.done, event.total) for event in place.of(Progress)] == [
         (step, 6) for step in range(7)
