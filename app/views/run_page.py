@@ -14,6 +14,7 @@ from app.viewmodels.run import RunViewModel
 from app.views.demonstration_line import DemonstrationLine
 from app.views.dialogs import Dialogs
 from app.views.keeping import Keeper
+from app.views.machine_panel import MachinePanel
 from app.views.page import SPACING, Page
 from app.views.run_actions import run_actions
 from app.views.run_charts import ChartsArea
@@ -146,6 +147,7 @@ class RunPage(Page):
         self.completions = CompletionsCard(self._theme)
         self.details = DetailsCard(self._settings, self._theme)
         self.details.step_wanted.connect(self.area.show_step)
+        self.details.add_panel_later("machine", "Machine", self._machine)
         across = Qt.Orientation.Horizontal
         self.charts: QSplitter = splitter(self._settings, "run charts", across)
         self.charts.addWidget(self.area)
@@ -161,6 +163,9 @@ class RunPage(Page):
         restore(self.halves, self._settings, [300, 290])
         column.addWidget(self.halves, 1)
         return content
+
+    def _machine(self) -> QWidget:
+        return MachinePanel(self._theme, self._application.machine)
 
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()

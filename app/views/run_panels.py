@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
@@ -44,7 +46,9 @@ class DetailsCard(Card):
         self._theme = theme
         self._run: RunViewModel | None = None
         self._guards: tuple[GuardRow, ...] = ()
-        self._panels: dict[str, tuple[str, QWidget]] = {}
+        self._titles = dict(SIDES)
+        self._makers: dict[str, Callable[[], QWidget]] = {}
+        self._panels: dict[str, QWidget] = {}
         self.side = Segments(theme, "Details", SIDES)
         self.side.chosen.connect(self._remember)
         self.add_tool(self.side)
@@ -63,9 +67,13 @@ class DetailsCard(Card):
 
     def add_panel(self, key: str, title: str, widget: QWidget) -> None:
         """One more panel behind the segments; it looks after itself."""
-        self._panels[key] = (title, widget)
+        self.add_panel_later(key, title, lambda: widget)
+
+    def add_panel_later(self, key: str, title: str, make: Callable[[], QWidget]) -> None:
+        """One more panel behind the segments, made when it is looked at for the first time."""
+        self._titles[key] = title
+        self._makers[key] = make
         self.side.add(key, title)
-        self._stack.addWidget(widget)
         self._choose_kept()
 
     def show_run(self, run: RunViewModel) -> None:
@@ -105,14 +113,13 @@ class DetailsCard(Card):
 
     def _choose_kept(self) -> None:
         kept = self._settings.views.get(SIDE, "")
-        if kept in dict(SIDES) or kept in self._panels:
+        if kept in self._titles:
             self.side.choose(kept)
         self._choose()
 
     def _choose(self) -> None:
         run, side = self._run, self.side.current()
-        titles = {**dict(SIDES), **{key: title for key, (title, _) in self._panels.items()}}
-        self.heading.set_text(titles[side])
+        self.heading.set_text(self._titles[side])
         self.set_caption("")
         if side == "scores":
             empty = self.scores.rowCount() == 0
@@ -129,7 +136,10 @@ class DetailsCard(Card):
         elif side == "log":
             self._stack.setCurrentWidget(self.log_panel)
         else:
-            self._stack.setCurrentWidget(self._panels[side][1])
+            if side not in self._panels:
+                self._panels[side] = self._makers[side]()
+                self._stack.addWidget(self._panels[side])
+            self._stack.setCurrentWidget(self._panels[side])
 
 
 def _guard_cells(guard: GuardRow, source: str) -> list[Cell]:

@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.views.dialogs import Dialogs
+from app.views.machine_panel import MachinePanel
 from app.views.run_page import RunPage
 from app.widgets.theme import Theme
 from core.events import Event, Failure, Metrics, RunFinished
@@ -670,9 +671,16 @@ def test_that_a_failure_names_its_class_and_diagnostics_leave_out_what_is_privat
 
 
 def test_that_details_take_one_more_panel(shown: Shown, qtbot: QtBot) -> None:
-    panel = QLabel("machine")
-    shown.page.details.add_panel("machine", "Machine", panel)
-    shown.page.details.side.choose("machine")
+    panel = QLabel("more")
+    shown.page.details.add_panel("more", "More", panel)
+    shown.page.details.side.choose("more")
     assert panel.isVisible()
-    assert shown.page.details.heading.whole() == "Machine"
-    assert shown.settings.views["run.details"] == "machine"
+    assert shown.page.details.heading.whole() == "More"
+    assert shown.settings.views["run.details"] == "more"
+
+
+def test_that_the_machine_stands_beside_the_log(shown: Shown) -> None:
+    assert shown.page.findChildren(MachinePanel) == []  # made when it is looked at
+    shown.page.details.side.choose("machine")
+    (panel,) = shown.page.findChildren(MachinePanel)
+    assert panel.isVisible()
