@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.viewmodels.run import RunViewModel
+from app.views.keeping import SAVE_KEYS as PICTURE_KEYS
 from app.widgets.actions import PageAction
 from app.widgets.chart_hands import ZOOM_STEP
 
@@ -49,6 +50,9 @@ def run_actions(page: RunPage) -> tuple[PageAction, ...]:
             CHARTS_KEYS,
             curves,
             "chart-line-up",
+        ),
+        PageAction(
+            "Save a chart as a picture…", page.act_save_picture, PICTURE_KEYS, curves, "image"
         ),
         PageAction("Zoom in to fewer steps", lambda: area.zoom(ZOOM_STEP), ZOOM_IN_KEYS, curves),
         PageAction(

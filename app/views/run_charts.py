@@ -18,7 +18,7 @@ from app.views.chart_tile import (
     place_of,
     resolved,
 )
-from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
+from app.views.keeping import COPY_KEYS, Keeper
 from app.widgets.controls import Button, Picker
 from app.widgets.linked import LinkedCharts
 from app.widgets.theme import Theme
@@ -231,13 +231,9 @@ class ChartsArea(QWidget):
         made.chosen.connect(lambda key: self._replace(made, key))
         made.removed.connect(lambda: self.set_shown(made.key, False))
         made.chart.menu_wanted.connect(lambda at: self._menu(made, at))
-        for keys, act in (
-            (SAVE_KEYS, lambda: self._save(made)),
-            (COPY_KEYS, lambda: self._keeper.copy(made.chart)),
-        ):
-            shortcut = QShortcut(QKeySequence(keys), made.chart)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
+        shortcut = QShortcut(QKeySequence(COPY_KEYS), made.chart)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(lambda: self._keeper.copy(made.chart))
         return made
 
     def _replace(self, tile: ChartTile, key: str) -> None:
@@ -248,6 +244,12 @@ class ChartsArea(QWidget):
         keys[here] = key
         self._choices.set_charts(keys)
         self.refresh()
+
+    def save_picture(self) -> None:
+        """Save the chart that has the focus; the first one where none has it."""
+        focused = [tile for tile in self.tiles if tile.isAncestorOf(self.focusWidget())]
+        for tile in (focused or self.tiles)[:1]:
+            self._save(tile)
 
     def _save(self, tile: ChartTile) -> None:
         self._keeper.save(tile.chart, tile.chart.title, tile.caption_text)

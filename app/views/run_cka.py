@@ -10,7 +10,7 @@ from app.settings import Settings
 from app.viewmodels.glossary import explain
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.types import Heatmap
-from app.views.keeping import COPY_KEYS, SAVE_KEYS, Keeper
+from app.views.keeping import COPY_KEYS, Keeper
 from app.widgets.controls import Card, Elided, Segments, label
 from app.widgets.explained import explain_heading
 from app.widgets.heatmap import FULL, HeatmapView
@@ -75,10 +75,9 @@ class CkaCard(Card):
         self.body.addLayout(self._choices())
         self.how = Elided("", "hint")
         self.body.addWidget(self.how)
-        for keys, act in ((SAVE_KEYS, self._save), (COPY_KEYS, lambda: keeper.copy(self.map))):
-            shortcut = QShortcut(QKeySequence(keys), self.map)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
+        shortcut = QShortcut(QKeySequence(COPY_KEYS), self.map)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(lambda: keeper.copy(self.map))
         self._set_range(settings.views.get(RANGE_SETTING, FIT))
 
     def _choices(self) -> QHBoxLayout:
@@ -247,7 +246,8 @@ class CkaCard(Card):
         what = "layer by step" if self.layout_choice.current() == "steps" else "layer by layer"
         return f"CKA, {what}"
 
-    def _save(self) -> None:
+    def save_picture(self) -> None:
+        """Save the map that is shown."""
         self._keeper.save(self.map, self._title(), self.how.whole())
 
     def _menu(self, at: QPoint) -> None:

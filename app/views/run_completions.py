@@ -159,7 +159,7 @@ class CompletionsCard(Card):
         self.view.show_completion(completion)
         self.set_caption(f"step {completion.step} · {completion.item}")
         if self._run is not None:
-            self.view.figures.setToolTip(self._run.source([completion.stage]))
+            self.view.setToolTip(self._run.source([completion.stage]))
 
 
 def choose(completions: Sequence[Completion], pick: str) -> Completion:

@@ -262,6 +262,13 @@ class RunPage(Page):
         """Set the run beside others."""
         self._tell(self.compared.emit)
 
+    def act_save_picture(self) -> None:
+        """Save the map or the chart that has the focus; else the first chart."""
+        if self.cka.isAncestorOf(self.focusWidget()):
+            self.cka.save_picture()
+        else:
+            self.area.save_picture()
+
     def copy_diagnostics(self) -> None:
         """Put into the clipboard what others need to see, without what is private."""
         if self._run is not None:
