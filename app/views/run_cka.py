@@ -18,10 +18,12 @@ from app.widgets.profile_strip import ProfileStrip
 from app.widgets.theme import Theme
 from app.widgets.title_picker import TitlePicker
 
-NO_CKA = (
+MEANING = (
     "CKA compares what each layer computes with what the reference computes: 1 is the same up to "
-    "rotation and scale. The first measurement appears here."
+    "rotation and scale."
 )
+FLOOR = "The null floor, dashed, is what chance alone gives with so few items."
+NO_CKA = f"{MEANING} The first measurement appears here."
 FIT, FULL_KEY, OWN = "fit", "0", "own"
 RANGES = (
     (FIT, "fit to data"),
@@ -38,6 +40,7 @@ class CkaCard(Card):
 
     def __init__(self, settings: Settings, theme: Theme, keeper: Keeper) -> None:
         super().__init__("CKA")
+        self.setToolTip(f"{MEANING} {FLOOR}")
         self._settings = settings
         self._keeper = keeper
         self._run: RunViewModel | None = None
