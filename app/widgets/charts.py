@@ -70,7 +70,9 @@ class LineChart(HandledPanel):
         self._ranging = False
         self.draws = 0
 
-        self.plot = pg.PlotWidget(background=None, axisItems={"bottom": PlaceAxis("bottom")})
+        self.plot = pg.PlotWidget(
+            background=None, enableMenu=False, axisItems={"bottom": PlaceAxis("bottom")}
+        )
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName(name)
@@ -78,7 +80,6 @@ class LineChart(HandledPanel):
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         item = self.plot.getPlotItem()
         item.hideButtons()
-        item.setMenuEnabled(False)
         item.setContentsMargins(0, TOP_PX, 6, 0)
         item.getViewBox().disableAutoRange()
         item.getViewBox().setMouseEnabled(x=True, y=False)

@@ -59,13 +59,12 @@ class HeatmapView(PlotPanel):
         self._cell: tuple[int, int] | None = None
         self.setAccessibleName(name)
 
-        self.plot = pg.PlotWidget(background=None)
+        self.plot = pg.PlotWidget(background=None, enableMenu=False)
         self.plot.setAccessibleName(name)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setMinimumSize(120, 80)
         self._item = self.plot.getPlotItem()
         self._item.hideButtons()
-        self._item.setMenuEnabled(False)
         self._item.setContentsMargins(0, 4, 0, 0)
         box = self._item.getViewBox()
         box.disableAutoRange()

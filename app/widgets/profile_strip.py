@@ -31,14 +31,13 @@ class ProfileStrip(QWidget):
         self._theme = theme
         self.setFixedWidth(WIDTH)
         self.setAccessibleName(name)
-        self.plot = pg.PlotWidget(background=None)
+        self.plot = pg.PlotWidget(background=None, enableMenu=False)
         for part in (self.plot, self.plot.viewport()):
             part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setAccessibleName(name)
         self._item = self.plot.getPlotItem()
         self._item.hideButtons()
-        self._item.setMenuEnabled(False)
         self._item.setContentsMargins(0, TOP, 4, 0)
         self._item.hideAxis("left")
         axis = self._item.getAxis("bottom")
