@@ -18,12 +18,11 @@ from app.widgets.profile_strip import ProfileStrip
 from app.widgets.theme import Theme
 from app.widgets.title_picker import TitlePicker
 
-MEANING = (
+NO_CKA = (
     "CKA compares what each layer computes with what the reference computes: 1 is the same up to "
-    "rotation and scale."
+    "rotation and scale. The first measurement appears here."
 )
-FLOOR = "The null floor, dashed, is what chance alone gives with so few items."
-NO_CKA = f"{MEANING} The first measurement appears here."
+FLOOR = "CKA of each layer at the step; dashed, what chance alone gives with so few items"
 FIT, FULL_KEY, OWN = "fit", "0", "own"
 RANGES = (
     (FIT, "fit to data"),
@@ -40,7 +39,6 @@ class CkaCard(Card):
 
     def __init__(self, settings: Settings, theme: Theme, keeper: Keeper) -> None:
         super().__init__("CKA")
-        self.setToolTip(f"{MEANING} {FLOOR}")
         self._settings = settings
         self._keeper = keeper
         self._run: RunViewModel | None = None
@@ -70,6 +68,7 @@ class CkaCard(Card):
         self.map.levels_dragged.connect(self._dragged)
         self.map.menu_wanted.connect(self._menu)
         self.profile = ProfileStrip(theme, "CKA of each layer at one step")
+        self.profile.setToolTip(FLOOR)
         row = QHBoxLayout()
         row.setSpacing(4)
         row.addWidget(self.map, 1)
