@@ -96,6 +96,15 @@ class Desk:
         return [entry.row.uid for entry in self.page.model.entries()]
 
 
+@pytest.fixture(autouse=True)
+def _no_key_stays_down(qtbot: QtBot) -> Iterator[None]:
+    """Qt goes on believing in the modifiers of the last key that a test pressed."""
+    yield
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    qtbot.keyClick(widget, Qt.Key.Key_F35)
+
+
 def refuse(*_: object) -> None:
     raise OSError("no worker in this test")
 
@@ -106,8 +115,8 @@ def _open(sample: Sample, settings: Settings, theme: Theme, qtbot: QtBot) -> Des
     page = RunsPage(application, settings, theme, dialogs)
     notice = Notice(theme)
     run_notices.connect(notice, application)
-    for widget in (page, notice):
-        qtbot.addWidget(widget)
+    notice.setParent(page)  # a window of its own would take the focus
+    qtbot.addWidget(page)
     page.resize(1104, 736)
     page.show()
     qtbot.waitExposed(page)
