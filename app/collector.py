@@ -39,3 +39,8 @@ def collect_what_is_due() -> int:
         if counts[generation] > thresholds[generation] > 0:
             return gc.collect(generation)
     return 0
+
+
+def keep() -> None:
+    """What has been made by now stays: a run list of thousands is not looked through again and again."""
+    gc.freeze()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app import collector
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping
@@ -121,7 +122,7 @@ class Application(QObject):
             self._workers, self.runs, self.active, self._write, self._start_waiting, self
         )
         self.activeChanged.connect(self.queue.refresh)
-        self._begun = self._closed = False
+        self._begun = self._filled = self._closed = False
         self._reconcile = QTimer(self, interval=1000 * RECONCILE_SECONDS)
         self._reconcile.timeout.connect(self._look_after)
 
@@ -296,6 +297,9 @@ class Application(QObject):
             self.statusLineChanged.emit()
         if snapshot.listing.complete:
             self.queue.listed()
+            if not self._filled:
+                self._filled = True
+                collector.keep()
         self.runsChanged.emit()
         if self.active() != active:
             self.activeChanged.emit()

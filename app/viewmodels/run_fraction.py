@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -20,6 +21,9 @@ _ROLES: Mapping[str, Role] = {
     "recovered": "recovered",
     "expert": "expert",
 }
+_SHAPE = ("id", "kind", "from", "role")
+"""What of a stage decides which checkpoints are compared."""
+SHAPES_KEPT = 256
 _BELOW_NUMBERS = {words.WITHIN_NOISE: -1e9, words.NOTHING_LOST: -2e9}
 
 
@@ -69,8 +73,19 @@ def fraction_of(row: RunRow, stages: Sequence[Mapping[str, Any]]) -> RowFraction
 
 def _ends(stages: Sequence[Mapping[str, Any]], recovered: str) -> tuple[str, str]:
     """Ids of base and degraded, from the raw recipe, which may be one of another version."""
+    return _ends_of(
+        tuple(tuple(str(it.get(name) or "") for name in _SHAPE) for it in stages), recovered
+    )
+
+
+@lru_cache(maxsize=SHAPES_KEPT)
+def _ends_of(stages: tuple[tuple[str, ...], ...], recovered: str) -> tuple[str, str]:
+    """The same from what decides the lineage only; thousands of runs have a few shapes between them."""
+    shapes = [
+        {name: text for name, text in zip(_SHAPE, values, strict=True) if text} for values in stages
+    ]
     steps: dict[str, Step] = {}
-    for card in recipe_words.edited_cards(None, stages, {}, {}):
+    for card in recipe_words.edited_cards(None, shapes, {}, {}):
         source = card.source if card.source in steps else None
         steps[card.id] = Step(card.id, card.kind, None, source, _ROLES.get(card.role))
     trio = recovery.trio(list(steps.values()), recovered) if recovered in steps else None

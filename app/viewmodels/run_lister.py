@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from app.viewmodels.run_cells import COLUMNS
 from app.viewmodels.run_entry import RunEntry, entry_of
+from app.viewmodels.run_vocabulary import Vocabulary, vocabulary
 from core.store.rows import RunMark
 from core.store.store import Store
 
@@ -28,6 +29,7 @@ class RunListing:
         changed: ids that were there before and look different now.
         longest: the longest text of each column, for its width.
         running: ids of the runs that are running.
+        known: what can be typed and chosen of these runs; None to be learnt when asked for.
         complete: False while older runs are still to come.
     """
 
@@ -36,6 +38,7 @@ class RunListing:
     changed: frozenset[str] = frozenset()
     longest: Mapping[str, str] = field(default_factory=dict)
     running: tuple[str, ...] = ()
+    known: Vocabulary | None = None
     complete: bool = True
 
 
@@ -60,9 +63,10 @@ class RunLister:
         return self._last
 
     def _listed(self, store: Store, marks: dict[str, RunMark], *, complete: bool) -> RunListing:
-        known, before = self._marks, self._last.entries
-        stale = [uid for uid, mark in marks.items() if known.get(uid) != mark]
-        rows = store.runs(stale if 2 * len(stale) < len(marks) else None)
+        old, before = self._marks, self._last.entries
+        stale = [uid for uid, mark in marks.items() if old.get(uid) != mark]
+        most = complete and 2 * len(stale) >= len(marks)
+        rows = store.runs(None if most else stale)
         wanted = frozenset(stale)
         fresh = {row.uid: entry_of(row) for row in rows if row.uid in wanted}
         # A run that came or went between the two queries is seen by the next look.
@@ -74,7 +78,8 @@ class RunLister:
         self._marks = marks
         running = tuple(uid for uid in order if entries[uid].row.status == "running")
         longest = self._longest(fresh)
-        return RunListing(order, entries, frozenset(changed), longest, running, complete)
+        known = vocabulary(order, entries)
+        return RunListing(order, entries, frozenset(changed), longest, running, known, complete)
 
     def _longest(self, fresh: Mapping[str, RunEntry]) -> dict[str, str]:
         """Widths only grow: a column does not jump when a run goes."""

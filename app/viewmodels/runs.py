@@ -53,7 +53,8 @@ class RunsModel(QAbstractTableModel):
         if listing.order != self._listed.order:
             self._reorder(listing)
         before, self._listed = self._listed, listing
-        self._known = None if listing.order != before.order or listing.changed else self._known
+        if listing.order != before.order or listing.changed:
+            self._known = listing.known
         self._update(listing.changed)
         if listing.longest != before.longest:
             self.longest = listing.longest

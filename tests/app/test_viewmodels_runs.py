@@ -223,13 +223,19 @@ def test_that_the_search_finds_name_tags_model_and_id() -> None:
 
 
 def test_that_the_newest_runs_of_a_long_list_come_first_and_the_others_with_the_next_look(
-    store: Store, model: RunsModel
+    store: Store, model: RunsModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = FIRST_PART + 3
     for number in range(count):
         add(store, str(number), float(number))
     lister = RunLister()
+    asked: list[int] = []
+    read = store.runs
+    monkeypatch.setattr(
+        store, "runs", lambda which=None: asked.append(len(which or ())) or read(which)
+    )
     first = lister(store)
+    assert asked == [FIRST_PART]
     assert (len(first.order), first.complete) == (FIRST_PART, False)
     model.take(first)
     assert texts(model, "name")[0] == str(count - 1)
