@@ -89,6 +89,8 @@ class Application(QObject):
         self._reader.databaseChanged.connect(self.refresh)
         self.runs = RunsModel(self)
         self.edits = RunEdits(self._write, self)
+        self.edits.restored.connect(self._wait_again)
+        self._left_queue: dict[str, str] = {}  # device by run: deleted while they waited
         self.compare = CompareViewModel(self._reader.submit, self)
         self.new_run = NewRunViewModel(self.start, self.offload, self)
         self.estimates = EstimatesViewModel(home, self)
@@ -195,11 +197,20 @@ class Application(QObject):
             self.message.emit("error", text, "Stop first what is running.")
         rows = [row for row in rows if row not in running]
         for row in rows:
-            self._workers.leave_queue(row.uid)
+            if self._workers.leave_queue(row.uid):
+                self._left_queue[row.uid] = self.device(row.uid)
             self._workers.forget(row.uid)
             self._open.drop(row.uid)
         if rows:
             self.edits.delete(rows)
+
+    def _wait_again(self, uids: Sequence[str]) -> None:
+        """Runs that waited when they were deleted, and are back: at the end of the queue."""
+        for uid in uids:
+            device = self._left_queue.pop(uid, None)
+            if device is not None:
+                self._workers.enqueue(uid, device)
+        self._start_waiting()
 
     def open_run(self, uid: str) -> RunViewModel:
         """The view model of a run; it fills itself and follows the run from now on."""

@@ -171,6 +171,19 @@ def test_that_a_run_leaves_the_queue_by_a_key_and_opens_by_enter(
     desk.saved(qtbot, [a, c])
 
 
+def test_that_a_waiting_run_that_is_deleted_and_brought_back_waits_again(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    a, b, c = desk.uids
+    desk.application.delete([a])
+    desk.saved(qtbot, [b, c])
+    qtbot.waitUntil(lambda: bool(desk.application.edits.next_undo), timeout=5000)
+    desk.application.edits.undo()
+    desk.saved(qtbot, [b, c, a])
+    qtbot.waitUntil(lambda: desk.application.runs.entry(a) is not None, timeout=5000)
+    assert desk.waiting == [b, c, a]
+
+
 def test_that_the_button_says_what_it_does_and_going_on_starts_the_first(
     desk: Desk, panel: QueuePanel, qtbot: QtBot
 ) -> None:
