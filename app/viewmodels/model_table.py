@@ -16,7 +16,6 @@ KEY_ROLE = SORT_ROLE + 1
 """The checkpoint's identity."""
 ROLE_ROLE = SORT_ROLE + 2
 """The model's role, whose hue the title has."""
-SEARCH_ROLE = SORT_ROLE + 3
 COLUMNS = ("title", "kind", "runs", "made_from", "size", "scores", "fraction", "state")
 _TITLES = {
     "title": "Checkpoint",
@@ -89,8 +88,6 @@ class CheckpointsModel(QAbstractTableModel):
             return node.size if column == "size" else self._text(node, column).casefold()
         if role == KEY_ROLE:
             return node.key
-        if role == SEARCH_ROLE:
-            return node.search
         if role == ROLE_ROLE:
             return node.role if column == "title" else ""
         if role == Qt.ItemDataRole.ToolTipRole:

@@ -132,7 +132,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         ((kind, str(item.spec[kind])) for kind in ("name", "hub", "gguf") if item.spec.get(kind)),
         ("folder", str(folder)),
     )
-    searched = (title, item.kind, role, runs, state, item.storage, item.identity, item.path)
+    searched = (title, item.kind, role, runs, state, item.storage)
     return NodeView(
         key=item.identity,
         parent=item.parent if item.parent in shelf.items and item.parent else "",

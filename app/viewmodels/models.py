@@ -27,8 +27,11 @@ Submit = Callable[[Job, Callable[[object], None] | None], None]
 
 @dataclass(frozen=True)
 class _Look:
+    """What one reading gave; `same` says that it shows nothing new but perhaps other sizes of the disk."""
+
     shelf: Shelf
     nodes: tuple[NodeView, ...]
+    same: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class ModelsViewModel(QObject):
     """
 
     changed = Signal()
+    diskChanged = Signal()
     selectionChanged = Signal()
     searchChanged = Signal()
 
@@ -70,6 +74,7 @@ class ModelsViewModel(QObject):
         self._write = write
         self._tell = tell
         self._reader = ShelfReader(home)  # its memory belongs to the reader's thread
+        self._last: _Look | None = None  # and so does this
         self._look: _Look | None = None
         self._by_key: Mapping[str, NodeView] = {}
         self._selected = ""
@@ -184,18 +189,15 @@ class ModelsViewModel(QObject):
         """The chosen checkpoint."""
         return self._by_key.get(self._selected)
 
-    @property
-    def search_text(self) -> str:
-        """What is looked for."""
-        return self._search
-
     def matching(self) -> frozenset[str] | None:
         """Keys of the checkpoints that hold all words looked for; None when nothing is looked for."""
         wanted = self._search.casefold().split()
         if not wanted:
             return None
         return frozenset(
-            node.key for node in self.nodes() if all(word in node.search for word in wanted)
+            node.key
+            for node in self.nodes()
+            if all(word in node.search or node.key.startswith(word) for word in wanted)
         )
 
     def sections(self, key: str) -> tuple[Section, ...]:
@@ -244,7 +246,17 @@ class ModelsViewModel(QObject):
             shelf = self._reader(store)
         except UserError as error:
             return error
-        return _Look(shelf, model_words.nodes(shelf))
+        before = self._last
+        nodes = model_words.nodes(shelf)
+        same = (
+            before is not None
+            and nodes == before.nodes
+            and shelf.items == before.shelf.items
+            and shelf.runs == before.shelf.runs
+            and shelf.live == before.shelf.live
+        )
+        self._last = _Look(shelf, nodes, same)
+        return self._last
 
     def _take(self, answer: object) -> None:
         self._reading = False
@@ -252,9 +264,9 @@ class ModelsViewModel(QObject):
             self._tell("error", answer.message, answer.hint)
             return
         assert isinstance(answer, _Look)
-        before = self._look
         self._look = answer
-        if before is None or before != answer:
+        self.diskChanged.emit()
+        if not answer.same:
             self._by_key = {node.key: node for node in answer.nodes}
             self.changed.emit()
             if self._selected:

@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from app.settings import Settings
-from app.viewmodels.model_table import COLUMNS, KEY_ROLE, SEARCH_ROLE, SORT_ROLE, CheckpointsModel
+from app.viewmodels.model_table import COLUMNS, KEY_ROLE, SORT_ROLE, CheckpointsModel
 from app.viewmodels.models import ModelsViewModel
 from app.views.column_fit import ColumnFit
 
@@ -27,22 +27,24 @@ SETTINGS_KEY = "checkpoints"
 
 
 class _Matching(QSortFilterProxyModel):
-    """Rows that hold all words looked for."""
+    """Rows of the checkpoints that were found."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._words: tuple[str, ...] = ()
+        self._keys: frozenset[str] | None = None
         self.setSortRole(SORT_ROLE)
 
-    def set_words(self, text: str) -> None:
-        """Look for these words."""
-        self._words = tuple(text.casefold().split())
-        self.invalidate()
+    def set_keys(self, keys: frozenset[str] | None) -> None:
+        """Show only these; None shows all."""
+        if keys != self._keys:
+            self._keys = keys
+            self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:  # type: ignore[override]
-        """All words are in the row's text."""
-        text = str(self.sourceModel().index(row, 0, parent).data(SEARCH_ROLE))
-        return all(word in text for word in self._words)
+        """The row's checkpoint was found."""
+        if self._keys is None:
+            return True
+        return self.sourceModel().index(row, 0, parent).data(KEY_ROLE) in self._keys
 
 
 class CheckpointTable(QTableView):

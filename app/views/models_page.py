@@ -71,7 +71,15 @@ class ModelsPage(Page):
         self._connect()
         self._shortcuts()
         self.show_view(settings.views.get(VIEW_KEY, GRAPH))
-        self._show_all()
+        self._showing = (
+            self._show_graph,
+            self.table.show_nodes,
+            self._show_disk,
+            self._show_selected,
+            self._show_found,
+        )
+        for part in self._showing:
+            part()
 
     def add_panel(self, key: str, panel: QWidget) -> None:
         """Show `panel` for a segment; the segments appear once both parts are there."""
@@ -237,7 +245,8 @@ class ModelsPage(Page):
         return panel
 
     def _connect(self) -> None:
-        self._model.changed.connect(lambda: self.later(self._show_all))
+        self._model.changed.connect(lambda: self.later(*self._showing))
+        self._model.diskChanged.connect(lambda: self.later(self._show_disk))
         self._model.selectionChanged.connect(self._show_selected)
         self._model.searchChanged.connect(self._show_found)
         self._application.jobs.ended.connect(lambda *_: self._model.something_changed())
@@ -275,18 +284,15 @@ class ModelsPage(Page):
 
     # showing
 
-    def _show_all(self) -> None:
-        nodes = self._model.nodes()
-        self.graph.set_nodes([_graph_node(node) for node in nodes])
-        self.table.show_nodes()
+    def _show_graph(self) -> None:
+        self.graph.set_nodes([_graph_node(node) for node in self._model.nodes()])
+        self._show_which()
+
+    def _show_disk(self) -> None:
         self._disk.set_text(self._model.disk_text)
         size = self._model.trash_text
         self.tools.trash.setVisible(bool(size))
-        self.tools.trash.setEnabled(bool(size))
         self.tools.trash.setToolTip(f"Delete {size} for good")
-        self._show_which()
-        self._show_selected()
-        self._show_found()
 
     def _show_which(self) -> None:
         if self._model.loaded and not self._model.nodes():
@@ -305,7 +311,7 @@ class ModelsPage(Page):
     def _show_found(self) -> None:
         matching = self._model.matching()
         self.graph.set_matching(matching)
-        self.table.proxy.set_words(self._model.search_text)
+        self.table.proxy.set_keys(matching)
         self.tools.found.setText("" if matching is None else f"{len(matching)} found")
 
     # inside

@@ -12,7 +12,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -80,7 +80,9 @@ def desk(tmp_path: Path, theme: Theme, qtbot: QtBot) -> Iterator[Desk]:
     page.resize(1104, 736)
     page.show()
     application.begin()
-    qtbot.waitUntil(lambda: len(page.table.rows_shown()) == 6, timeout=LONG)
+    qtbot.waitUntil(
+        lambda: len(page.table.rows_shown()) == 6 and bool(page._disk.whole()), timeout=LONG
+    )
     yield Desk(application, page, dialogs, home, messages)
     application.close()
     application.deleteLater()
@@ -291,6 +293,7 @@ def test_that_whole_weights_become_the_base_of_a_new_recipe_and_adapters_do_not(
     assert "name: rekindle-1m" in new_run.text
 
 
+@pytest.mark.slow
 def test_that_an_export_runs_in_its_process_and_its_folder_is_named(
     desk: Desk, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -312,6 +315,46 @@ def test_that_an_export_runs_in_its_process_and_its_folder_is_named(
     assert provenance["lineage"][0]["identity"] == ids("shipped")
     qtbot.mouseClick(button(desk.page.jobs, f"Dismiss: {job.title}"), Qt.MouseButton.LeftButton)
     assert not desk.page.jobs.isVisible()
+
+
+def test_that_an_export_can_be_left_and_leaves_nothing(
+    desk: Desk, qtbot: QtBot, tmp_path: Path
+) -> None:
+    target = tmp_path / "new" / "taken out"
+    target.parent.mkdir()
+    desk.dialogs.path = str(target)
+    choose(desk, "lora")
+    menu = desk.page.export_menu(desk.application.models.selected)
+    assert [action.text() for action in menu.actions()] == [
+        "Safetensors, merged into its base…",
+        "LoRA adapter alone…",
+    ]
+    menu.actions()[1].trigger()
+    menu.close()
+    jobs = desk.application.jobs
+    (job,) = jobs.jobs()
+    assert job.title == "Export lora, adapter"
+    line = desk.page.jobs.lines[job.key]
+    qtbot.mouseClick(line.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: jobs.working == 0, timeout=LONG)
+    assert jobs.job(job.key).state == "stopped"
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_that_a_folder_is_looked_at_and_becomes_the_base(desk: Desk, qtbot: QtBot) -> None:
+    add, new_run = desk.page.add, desk.application.new_run
+    desk.page.show_add()
+    folder = Path(__file__).parents[2] / "resources" / "models" / "rekindle-1m"
+    desk.dialogs.path = str(folder)
+    qtbot.mouseClick(add.browse, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(add.use.isVisible, timeout=LONG * 2)
+    shown = [it.text() for it in add.findChildren(QLabel)]
+    assert any("M (" in text for text in shown)
+    assert any(text.startswith("SHA-256") for text in shown)
+    qtbot.mouseClick(add.use, Qt.MouseButton.LeftButton)
+    assert f"folder: {folder}" in new_run.text
+    assert desk.application.jobs.jobs() == ()
 
 
 @pytest.fixture

@@ -186,18 +186,19 @@ def test_that_a_folder_and_a_gguf_are_inspected_converted_and_refused_in_words(
     assert {it.unit for it in told} == {"%", "B"}
 
 
-def test_that_an_export_in_its_process_carries_lineage_and_ends_in_words(
+def test_that_an_export_carries_its_lineage_and_is_refused_in_words(
     home: Home, tmp_path: Path
 ) -> None:
     base = tiny_base(tmp_path / "models")
     folder = folder_of(home.checkpoints, base.identity)
     shutil.copytree(base.path, folder)
-    result = run(Job("export", base.identity, str(tmp_path / "out")), home)
+    job = Job("export", base.identity, str(tmp_path / "out"))
+    result = work(job, home, lambda *_: None)
     provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert provenance["lineage"][0]["identity"] == base.identity
     assert "model.safetensors" in result["files"]
     with pytest.raises(UserError, match="something in"):
-        work(Job("export", base.identity, str(tmp_path / "out")), home, lambda *_: None)
+        work(job, home, lambda *_: None)
 
 
 def test_that_the_rate_is_that_of_the_last_seconds() -> None:
