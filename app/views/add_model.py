@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from app.viewmodels import inspection_words
 from app.viewmodels.jobs import DONE, FAILED, RUNNING, WAITING, JobsViewModel
@@ -63,8 +63,9 @@ class AddModel(Card):
         self.body.addWidget(self.look_button, 0, Qt.AlignmentFlag.AlignLeft)
         self.state = label("", "hint", wrap=True)
         self.problem = label("", "problem", wrap=True)
-        self.body.addWidget(self.state)
-        self.body.addWidget(self.problem)
+        for words in (self.state, self.problem):
+            words.hide()
+            self.body.addWidget(words)
         self._facts = QWidget()
         self._column = QVBoxLayout(self._facts)
         self._column.setContentsMargins(0, 4, 0, 4)
@@ -97,19 +98,19 @@ class AddModel(Card):
             return
         self._forget()
         self._job = self._jobs.look_at(text, self.origin.current(), self._revision())
-        self.state.setText("Looking at it…")
+        _say(self.state, "Looking at it…")
         self.look_button.setEnabled(False)
 
     def _ended(self, key: int, state: str) -> None:
         if key != self._job:
             return
         self.look_button.setEnabled(True)
-        self.state.setText("")
+        _say(self.state, "")
         view = self._jobs.job(key)
         if state == DONE:
             self._show(self._jobs.result(key))
         elif view is not None:
-            self.problem.setText(f"{view.note} {view.hint}".strip() if state == FAILED else "")
+            _say(self.problem, f"{view.note} {view.hint}".strip() if state == FAILED else "")
         self._job = 0
         self._jobs.forget(key)
 
@@ -129,7 +130,7 @@ class AddModel(Card):
             grid.addWidget(name, place, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(value, place, 1)
         self._column.addWidget(grid_holder)
-        self.problem.setText(inspection_words.refusal(found))
+        _say(self.problem, inspection_words.refusal(found))
         self._show_acts()
 
     def _forget(self) -> None:
@@ -140,7 +141,7 @@ class AddModel(Card):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
-        self.problem.setText("")
+        _say(self.problem, "")
         self._show_acts()
 
     def _show_acts(self) -> None:
@@ -179,3 +180,9 @@ class AddModel(Card):
 
     def _revision(self) -> str:
         return self.revision.text().strip() or "main"
+
+
+def _say(where: QLabel, text: str) -> None:
+    """Show a text; a label without one takes no room."""
+    where.setText(text)
+    where.setVisible(bool(text))

@@ -361,14 +361,14 @@ class ModelsPage(Page):
 def _graph_node(node: NodeView) -> GraphNode:
     size = words.size(node.size) if node.size else ""
     kind = node.kind if node.kind not in ("", node.title) else ""
-    numbers = " · ".join(part for part in (kind, node.scores) if part)
+    numbers = node.scores
     if node.fraction:
         numbers += f" · recovered {node.fraction}"
     return GraphNode(
         key=node.key,
         parent=node.parent,
         title=node.title,
-        note=" · ".join(part for part in (size, node.runs) if part),
+        note=" · ".join(part for part in (kind, size, node.runs) if part),
         numbers=numbers,
         hue=node.role or "third",
         badge=node.state_text,

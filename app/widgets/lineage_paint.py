@@ -13,7 +13,7 @@ from app.widgets.forest import Forest, GraphNode
 from app.widgets.theme import Theme
 from app.widgets.tokens import mix
 
-WIDE, HIGH = 216.0, 64.0
+WIDE, HIGH = 240.0, 64.0
 GAP_X, GAP_Y = 44.0, 12.0
 PITCH_X, PITCH_Y = WIDE + GAP_X, HIGH + GAP_Y
 MARGIN = 24.0

@@ -168,8 +168,9 @@ class ShelfReader:
         """An adapter is opened over its parent; weights without a tokenizer take the parent's."""
         needs: list[str] = []
         if item.weights is not None:
-            inside = (it for it in items.values() if it is not item and it.folder == item.weights)
-            needs = [it.identity for it in inside]
+            if item.weights.parent == self._home.checkpoints.resolve():  # a checkpoint used as base
+                name = item.weights.name
+                needs = [it.identity for it in items.values() if it.folder.name == name]
         elif item.parent is not None and item.state != "unfinished":
             bare = item.state == "present" and not self._look(item.folder).tokenizer
             if item.storage == "adapter" or bare:

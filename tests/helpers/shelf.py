@@ -116,20 +116,26 @@ def lay_out(home: Home, store: Store, *, name: str = "first") -> str:
 def shipped_base(home: Home) -> str:
     """The model that ships with Rekindle as a registered base; its identity. No torch is needed for it."""
     weights = Path(__file__).parents[2] / "resources" / "models" / "rekindle-1m"
-    folder = folder_of(home.checkpoints, ids("shipped"))
+    return register_base(home, "shipped", weights, {"name": "rekindle-1m"})
+
+
+def register_base(home: Home, name: str, weights: Path, spec: dict[str, str] | None = None) -> str:
+    """A base checkpoint whose weights lie in that folder; its identity."""
+    folder = folder_of(home.checkpoints, ids(name))
     folder.mkdir(parents=True)
+    source = spec or {"folder": str(weights)}
     write_manifest(
         Checkpoint(
-            identity=ids("shipped"),
+            identity=ids(name),
             path=folder,
             parent=None,
             parent_path=None,
             kind="base",
             storage="full",
             dtype="auto",
-            spec={"name": "rekindle-1m"},
+            spec=source,
             inputs={},
-            facts={"weights": str(weights), "label": "rekindle-1m"},
+            facts={"weights": str(weights.resolve()), "label": next(iter(source.values()))},
         )
     )
-    return ids("shipped")
+    return ids(name)

@@ -23,7 +23,7 @@ from core.events import (
 from core.lm.checkpoint import MANIFEST
 from core.store.home import Home
 from core.store.store import Store
-from tests.helpers.shelf import ids, lay_out
+from tests.helpers.shelf import ids, lay_out, register_base
 
 
 @pytest.fixture
@@ -171,6 +171,19 @@ def test_that_a_base_outside_the_home_keeps_its_own_files(home: Home, store: Sto
     assert plan.outside is not None
     throw_away(home, store, plan)
     assert (plan.outside / "config.json").is_file()
+
+
+def test_that_a_checkpoint_used_as_the_base_of_another_lineage_is_needed_by_it(
+    home: Home, store: Store
+) -> None:
+    lay_out(home, store)
+    copy = read(home, store).items[ids("copy")]
+    (copy.folder / "config.json").write_text("{}")
+    register_base(home, "second base", copy.folder)
+    shelf = read(home, store)
+    assert shelf.items[ids("second base")].needs == (ids("copy"),)
+    plan = plan_removal(shelf, ids("copy"))
+    assert [it.identity for it in plan.dependants] == [ids("second base")]
 
 
 def test_that_one_checkpoint_made_by_two_runs_is_one_item_with_two_makers(
