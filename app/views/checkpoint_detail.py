@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -53,6 +55,7 @@ class CheckpointDetail(Card):
     ) -> None:
         super().__init__("Checkpoint")
         self._model = model
+        self._acts = acts
         self._possible = possible
         self._shown: tuple[Section, ...] = ()
         self.buttons: dict[str, Button] = {}
@@ -93,6 +96,23 @@ class CheckpointDetail(Card):
         if sections != self._shown:
             self._shown = sections
             self._scroll.setWidget(_facts(sections))
+
+    def menu(self, place: QPoint) -> QMenu:
+        """What can be done with the checkpoint, as a menu at a place of the screen."""
+        made = QMenu(self)
+        made.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for key, text, _, _ in ACTS:
+            action = made.addAction(text)
+            action.setEnabled(self._possible(key))
+            action.triggered.connect(self._acts[key])
+        made.addSeparator()
+        made.addAction("Copy facts").triggered.connect(self.copy)
+        made.popup(place)
+        return made
+
+    def copy(self) -> None:
+        """All that is shown, into the clipboard."""
+        QGuiApplication.clipboard().setText(self.text())
 
     def text(self) -> str:
         """All that is shown, as text to copy."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from app.settings import Settings
@@ -104,13 +104,25 @@ class CheckpointTable(QTableView):
         """Titles of the rows from top to bottom."""
         return [str(self.proxy.index(row, 0).data()) for row in range(self.proxy.rowCount())]
 
+    def as_text(self) -> str:
+        """The rows that are shown, with their headings, as TSV."""
+        across = range(self.proxy.columnCount())
+        heads = [str(self.proxy.headerData(it, Qt.Orientation.Horizontal)) for it in across]
+        rows = [
+            [str(self.proxy.index(row, it).data()) for it in across]
+            for row in range(self.proxy.rowCount())
+        ]
+        return "\n".join("\t".join(cells) for cells in (heads, *rows))
+
     def remember(self) -> None:
         """Write order and visibility of the columns to the settings."""
         self._settings.columns[SETTINGS_KEY] = self.fit.state()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter opens."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+        """Enter opens, Ctrl+C copies the whole table as TSV."""
+        if event.matches(QKeySequence.StandardKey.Copy):
+            QGuiApplication.clipboard().setText(self.as_text())
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
             self.opened.emit(str(self.currentIndex().data(KEY_ROLE)))
         else:
             super().keyPressEvent(event)

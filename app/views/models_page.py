@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
@@ -105,6 +105,7 @@ class ModelsPage(Page):
             PageAction("Export checkpoint", self.export, "Ctrl+E", can("export"), "export"),
             PageAction("Open the run of the checkpoint", self._open_run, "R", can("run")),
             PageAction("Delete checkpoint", self.delete, "Del", can("delete"), "trash"),
+            PageAction("Copy the facts of the checkpoint", self.detail.copy, "", can("copy")),
             PageAction("Put checkpoint back", self._put_back, "", can("back")),
             PageAction("Undo deleting", self._model.undo, "Ctrl+Z", lambda: self._model.can_undo),
             PageAction(
@@ -128,6 +129,8 @@ class ModelsPage(Page):
                 return node.can_be_base
             case "export":
                 return node.state == "present"
+            case "copy":
+                return True
             case "run":
                 return bool(node.run)
             case "back":
@@ -271,7 +274,14 @@ class ModelsPage(Page):
             made = QShortcut(QKeySequence(keys), self)
             made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             made.activated.connect(act)
+        copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.graph)
+        copy.setContext(Qt.ShortcutContext.WidgetShortcut)
+        copy.activated.connect(self.detail.copy)
         for widget in (self.graph, self.table):
+            widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+            widget.customContextMenuRequested.connect(
+                lambda at, widget=widget: self._menu(widget.mapToGlobal(at))
+            )
             for keys, act in (
                 ("Del", self.delete),
                 ("B", self.use_as_base),
@@ -340,6 +350,10 @@ class ModelsPage(Page):
             here = self._model.selected
             at = found.index(here.key) + 1 if here is not None and here.key in found else 0
             self._model.select(found[at % len(found)])
+
+    def _menu(self, place: QPoint) -> None:
+        if self._model.selected is not None:
+            self.detail.menu(place)
 
     def _open_run(self) -> None:
         node = self._model.selected

@@ -232,8 +232,11 @@ class LineageGraph(QGraphicsView):
         event.accept()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """A press begins a click or a drag."""
+        """A press begins a click or a drag; the right button selects at once, for its menu."""
         self.setFocus(Qt.FocusReason.MouseFocusReason)
+        if event.button() == Qt.MouseButton.RightButton:
+            self._go(self.key_at(self.mapToScene(event.position().toPoint())))
+            return
         self._pressed, self._dragged = event.position(), False
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

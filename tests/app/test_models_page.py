@@ -214,6 +214,31 @@ def test_that_the_table_model_keeps_the_rules(desk: Desk, qtmodeltester: ModelTe
     qtmodeltester.check(model)
 
 
+def test_that_facts_and_table_are_copied_and_a_menu_offers_what_can_be_done(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page, clipboard = desk.page, QApplication.clipboard()
+    qtbot.mouseClick(
+        page.graph.viewport(), Qt.MouseButton.RightButton, pos=place_of(page.graph, "lora")
+    )
+    assert page.graph.current == ids("lora")
+    menu = page.detail.menu(QPoint(10, 10))
+    offered = {action.text(): action.isEnabled() for action in menu.actions() if action.text()}
+    menu.close()
+    assert offered["Export…"]
+    assert not offered["Use as base"]
+    assert not offered["Put back"]
+    page.graph.setFocus()
+    qtbot.keyClick(page.graph, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert ids("lora")[:12] in clipboard.text()
+    page.show_view("table")
+    page.table.setFocus()
+    qtbot.keyClick(page.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    lines = clipboard.text().splitlines()
+    assert lines[0].startswith("Checkpoint\tKind\tRun")
+    assert len(lines) == 7
+
+
 def test_that_searching_fades_filters_and_enter_goes_to_the_next_found(
     desk: Desk, qtbot: QtBot
 ) -> None:
