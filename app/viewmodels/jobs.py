@@ -150,7 +150,9 @@ class JobsViewModel(QObject):
         task.leaving = True
         process = task.process
         process.terminate()
-        QTimer.singleShot(GRACE_MS, process, process.kill)
+        grace = QTimer(process, singleShot=True, interval=GRACE_MS)  # goes with the process
+        grace.timeout.connect(process.kill)
+        grace.start()
         self.changed.emit()
 
     def forget(self, key: int) -> None:
