@@ -9,7 +9,7 @@ from typing import Literal
 
 from app.viewmodels.recipe_types import FieldView, Value
 
-Act = Literal["set", "dataset", "stage"]
+Act = Literal["set", "dataset", "stage", "browse"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Fix:
 
     Attributes:
         words: what the link says.
-        act: set the field to `value`, or add a dataset or a stage.
+        act: set the field to `value`, add a dataset or a stage, or let the person choose a file.
         value: for "set"; None is the default.
     """
 
@@ -38,6 +38,10 @@ def fix_of(view: FieldView) -> Fix | None:
         return Fix("Add a dataset", "dataset")
     if view.kind in ("stage", "dataset", "choice") or (view.kind == "list" and view.choices):
         return _of_choices(view)
+    if view.kind == "path":
+        return Fix(
+            "Choose a folder…" if view.path.endswith("folder") else "Choose a file…", "browse"
+        )
     bounded = _within(view)
     if bounded is not None:
         return bounded
@@ -96,7 +100,7 @@ def _limits(view: FieldView) -> str:
         below = "below " if view.exclusive_maximum else ""
         return f"{above}{_written(low)} to {below}{_written(high)}{unit}"
     if low is not None:
-        return f"{'above' if view.exclusive_minimum else 'at least'} {_written(low)}{unit}"
+        return f"{'above' if view.exclusive_minimum else 'at least'} {_written(low)}"
     return ""
 
 

@@ -137,7 +137,7 @@ class NewRunViewModel(RecipeEditing):
             self._use_dataset(path)
         elif way_out.act == "stage":
             self.add_stage("sdft")
-        else:
+        elif way_out.act == "set":
             self.set(path, way_out.value)
 
     def apply_remedy(self, stage: str, knob: str) -> None:

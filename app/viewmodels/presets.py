@@ -28,13 +28,16 @@ stages:
 """
 
 _NAME = re.compile(r"^name:\s*(.+?)\s*$", re.MULTILINE)
+_DIGIT = re.compile(r"\d")
 _COMMENT = re.compile(r"\A(?:#[^\n]*\n)+")
 
 
 def shipped(folder: Path = FOLDER) -> tuple[Preset, ...]:
     """The recipes in `folder`, then the paper's, by file name; the comment at the top of a file describes it."""
     own = [_preset(path, WORKED) for path in sorted(folder.glob("*.yaml"))]
-    paper = sorted((folder / PAPER).glob("*.yaml"), key=lambda path: (_size(path), path.name))
+    paper = sorted(
+        (folder / PAPER).glob("*.yaml"), key=lambda path: (_size(path), _DIGIT.findall(path.stem))
+    )
     return (*own, *(_preset(path, f"The paper, Qwen2.5 {_size(path)}") for path in paper))
 
 

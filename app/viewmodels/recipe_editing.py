@@ -28,6 +28,7 @@ class RecipeEditing(QObject):
     fieldsChanged = Signal()
     valuesChanged = Signal()
     problemsChanged = Signal()
+    failed = Signal(str, str)  # what happened, and what to do
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -70,7 +71,14 @@ class RecipeEditing(QObject):
     def load_preset(self, path: str) -> None:
         """Begin with a recipe file."""
         file = Path(path)
-        self._begin(file.read_text(encoding="utf-8"), str(file.parent), path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.failed.emit(
+                f"{file.name} cannot be read: {error}.", "Choose a YAML file in UTF-8."
+            )
+            return
+        self._begin(text, str(file.parent), path)
 
     def start_empty(self) -> None:
         """Begin with the smallest recipe."""

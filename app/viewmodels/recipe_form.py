@@ -120,7 +120,8 @@ class RecipeForm:
         if path == _CKA_ON:
             self._set_cka(bool(value))
         elif path.rsplit(".", 1)[-1] == _SOURCE:
-            self._set_source(path, str(value))
+            kind = path.split(".", 1)[0]
+            self._set_source(path, _SOURCES[kind][0] if value is None else str(value))
         else:
             self._set_field(path, value)
         return bool(self._document.raw != before)
@@ -181,6 +182,7 @@ class RecipeForm:
             kind="choice",
             value=given,
             default=keys[0],
+            is_default=given == keys[0],
             choices=tuple(Choice(key, words.choice(_SOURCE, key)) for key in keys),
             help="Where it is read from.",
             section=section,

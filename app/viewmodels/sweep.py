@@ -60,7 +60,7 @@ class AxisView:
     def typed(self) -> str:
         """The values as the command line has them."""
         if self.shape == "list":
-            return self.text
+            return ",".join(part.strip() for part in self.text.split(","))
         shape = "log" if self.shape == "log" else "linear"
         return f"{self.start}..{self.stop}:{shape}:{self.count}"
 

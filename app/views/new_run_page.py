@@ -44,6 +44,7 @@ class NewRunPage(Page):
         self._check = application.check
         self._settings = settings
         self._theme = theme
+        self._tell = application.message.emit
         self.column.addLayout(self._head())
         self.strip = RecipeStrip(theme)
         self.strip.chosen.connect(self._choose_card)
@@ -62,6 +63,7 @@ class NewRunPage(Page):
         self.estimate.asked.connect(lambda: self.sides.choose("estimate"))
         self.sides.save_wanted.connect(self.save)
         self.sides.problems.wanted.connect(self.card.go_to)
+        self.sides.problems.fix_wanted.connect(self.card.mend)
         self.sides.teacher.edit_wanted.connect(self._edit_template)
         self.sides.needs.remedy_wanted.connect(model.apply_remedy)
         self.sides.check.opened.connect(self.run_wanted)
@@ -81,6 +83,8 @@ class NewRunPage(Page):
         self._sweep.changed.connect(lambda: self.later(self._show_sweep))
         self._sweep.started.connect(self._sweep_started)
         self._check.changed.connect(lambda: self.later(self._show_check))
+        model.saved.connect(self._saved)
+        model.failed.connect(lambda text, hint: self._tell("error", text, hint))
         self._listen()
         self.later(self._show_recipe, self._show_fields, self._show_problems)
 
@@ -287,7 +291,13 @@ class NewRunPage(Page):
         self.sides.choose("sweep")
 
     def _sweep_started(self, count: int) -> None:
+        runs = "1 run is" if count == 1 else f"{count:,} runs are"
+        tag = f"sweep:{self._sweep.name}"
+        self._tell("info", f"{runs} queued.", f"They are tagged {tag}; Runs shows them.")
         self.later(self._show_sweep)
+
+    def _saved(self, path: str) -> None:
+        self._tell("info", f"The recipe is saved in {path}.", "")
 
     def _check_now(self) -> None:
         self.sides.choose("check")

@@ -26,7 +26,7 @@ class ProblemsPanel(QStackedWidget):
     """A list of problems; `wanted` asks for a problem's field, `fix_wanted` for its way out."""
 
     wanted = Signal(str, str)  # card, path
-    fix_wanted = Signal(str)
+    fix_wanted = Signal(str, str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ProblemsPanel(QStackedWidget):
     def _fix(self) -> None:
         problem = self._current()
         if problem is not None:
-            self.fix_wanted.emit(problem.path)
+            self.fix_wanted.emit(problem.card, problem.path)
 
     def _go(self, item: QListWidgetItem) -> None:
         card, path = item.data(Qt.ItemDataRole.UserRole)

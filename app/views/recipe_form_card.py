@@ -111,6 +111,15 @@ class RecipeFormCard(Card):
         self.show_fields()
         self.form.focus_on(path)
 
+    def mend(self, card: str, path: str) -> None:
+        """Take the way out of a problem, wherever its field is."""
+        if self._model.field(path) is None:
+            self._model.fix(path)
+            return
+        self.go_to(card, path)
+        if self.form.has(path):
+            self.form.row(path).mend()
+
     def _tool(self, icon: str, words: str, act: Callable[[], None]) -> Button:
         made = Button(self._theme, "", "quiet", icon)
         made.setAccessibleName(words)

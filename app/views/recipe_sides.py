@@ -68,7 +68,6 @@ class RecipeSides(Card):
         self._typing.timeout.connect(self._typed)
         self.yaml.textChanged.connect(lambda: self._typing.start())
         self.problems = ProblemsPanel(theme)
-        self.problems.fix_wanted.connect(model.fix)
         self.teacher = TeacherPreview(model.preview, theme)
         self.needs = EstimatePanel(application.estimates, theme)
         self.sweep = SweepPanel(application.sweep, theme, dialogs)

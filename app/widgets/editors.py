@@ -84,11 +84,12 @@ class PathEditor(LineEditor):
         browse = Button(theme, "", "", "folder-open")
         browse.setAccessibleName(f"Browse for {field.label}")
         browse.setToolTip("Browse")
-        browse.clicked.connect(self._browse)
+        browse.clicked.connect(self.browse)
         self._folder = field.path.endswith("folder")
         self.row.addWidget(browse)
 
-    def _browse(self) -> None:
+    def browse(self) -> None:
+        """Let the person pick it in the system's dialog."""
         if self._folder:
             chosen = QFileDialog.getExistingDirectory(self, "Choose a folder", self.line.text())
         else:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLineEdit, QMenu, QVBoxLayout, QWidget
 
 from app.widgets.controls import Button, label, restyle
 from app.widgets.editor import Editor, FieldLike
-from app.widgets.editors import make_editor, written
+from app.widgets.editors import PathEditor, make_editor, written
 from app.widgets.theme import Theme
 
 LABEL_WIDTH = 132
@@ -36,7 +36,7 @@ class FormRow(QObject):
         self.words = QWidget()
         self.note = label("", "caption", wrap=True)
         self.way_out = Button(theme, "Mend", "quiet", "magic-wand")
-        self.way_out.clicked.connect(lambda: self.fix_wanted.emit(self.field.path))
+        self.way_out.clicked.connect(self.mend)
         column = QVBoxLayout(self.words)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -75,6 +75,13 @@ class FormRow(QObject):
         control = self.editor.control()
         control.setAccessibleName(field.label)
         control.setAccessibleDescription(words)
+
+    def mend(self) -> None:
+        """Take the way out of the problem: a file is picked here, all else is asked for."""
+        if isinstance(self.editor, PathEditor):
+            self.editor.browse()
+        else:
+            self.fix_wanted.emit(self.field.path)
 
     def show(self, on: bool) -> None:
         """Show or hide the row."""

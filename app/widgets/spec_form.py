@@ -71,6 +71,10 @@ class SpecForm(QScrollArea):
         """The words beside a field."""
         return self._rows[path].note.text()
 
+    def has(self, path: str) -> bool:
+        """Whether a field is on this form."""
+        return path in self._rows
+
     def row(self, path: str) -> FormRow:
         """The title, control and words of a field."""
         return self._rows[path]

@@ -32,6 +32,12 @@ from core.recipe.stage_specs import (
 )
 from core.recipe.training_specs import BootstrapSpec, SdftSpec, SftSpec, TrainSpec
 
+WHERE: Mapping[str, str] = {
+    "tooluse": "It comes with the public code of the SDFT paper (arXiv 2601.19897). ",
+    "sciknoweval": "Its items are those of SciKnowEval (hicai-zju/SciKnowEval on the hub). ",
+}
+"""Where the files of a format come from that is always that of one dataset."""
+
 __all__ = ["Problem", "check", "check_files", "parse"]
 
 
@@ -109,7 +115,8 @@ def check_files(recipe: Recipe, root: Path) -> list[Problem]:
                 Problem(
                     f"datasets.{name}.file",
                     f"There is no file or folder {source.file}.",
-                    f"Give its path, for example with --set datasets.{name}.file=PATH.",
+                    f"{WHERE.get(source.format, '')}Give its path, for example with "
+                    f"--set datasets.{name}.file=PATH.",
                 )
             )
     return problems

@@ -383,7 +383,7 @@ def test_that_a_sweep_of_four_queues_four_tagged_runs_with_its_values_in_their_n
     bench.page.sides.choose("command")
     bench.page.refresh_now()
     command = bench.page.sides.command.text.toPlainText()
-    assert "--sweep stages.back.learning_rate=1e-4..1e-3:log:2 --sweep 'seed=1, 2'" in command
+    assert "--sweep stages.back.learning_rate=1e-4..1e-3:log:2 --sweep seed=1,2" in command
     bench.page.sides.choose("sweep")
     bench.click(panel.start)
     bench.click(panel.start)  # twice clicked is once queued
@@ -555,3 +555,32 @@ def test_that_the_side_shown_last_is_remembered(bench: Bench, theme: Theme) -> N
     assert page.sides.stack.currentWidget() is page.sides.sweep
     page.sides.choose("check")
     assert settings.views["new.side"] == "check"
+
+
+def test_that_a_missing_file_says_where_it_comes_from_and_is_chosen_on_the_spot(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = presets.FOLDER / presets.PAPER / "tables_2_3_nf4_3b.yaml"
+    bench.model.load_preset(str(paper))
+    bench.until(lambda: len(bench.model.problems()) == 4)
+    bench.page.sides.choose("problems")
+    assert "SDFT paper" in bench.page.sides.problems.list.item(0).text()
+    assert not bench.page.start.isEnabled()
+    file = tmp_path / "train.jsonl"
+    file.write_text("{}\n", encoding="utf-8")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
+    bench.click(bench.page.sides.problems.fix)
+    bench.until(lambda: len(bench.model.problems()) == 3)
+    assert f"file: {file}" in bench.model.text
+
+
+def test_that_a_file_that_cannot_be_read_is_told_and_changes_nothing(
+    bench: Bench, tmp_path: Path
+) -> None:
+    text = bench.model.text
+    told: list[tuple[str, str, str]] = []
+    bench.application.message.connect(lambda *it: told.append(it))
+    bench.model.load_preset(str(tmp_path / "gone.yaml"))
+    assert bench.model.text == text
+    assert told[0][0] == "error"
+    assert "gone.yaml" in told[0][1]
