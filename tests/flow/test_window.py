@@ -88,7 +88,7 @@ def small(folder: Path, steps: int) -> Recipe:
 def start(desk: Desk, window: MainWindow, recipe: Recipe) -> RunViewModel:
     """Type the recipe into the New run page and click Start."""
     window.show_page("new")
-    window.new_page.yaml.setPlainText(dump(recipe))
+    window.new_page.sides.yaml.setPlainText(dump(recipe))
     desk.until(lambda: window.new_page.start.isEnabled())
     desk.qtbot.mouseClick(window.new_page.start, Qt.MouseButton.LeftButton)
     desk.until(lambda: window.page == "run" and window.run_page.run is not None)
