@@ -120,8 +120,10 @@ class NewRunViewModel(RecipeEditing):
         """Set a field; None takes it back to its default."""
         if not self.editable:
             return
-        before = self._form.shape(self._selected)
+        before, name = self._form.shape(self._selected), self._document.get(path)
         if self._form.set(path, value):
+            if path.startswith(f"{STAGES}.") and path.endswith(".id"):
+                self._edits.renamed(str(name), str(value or ""))
             self._changed(fields=before != self._form.shape(self._selected))
 
     def fix(self, path: str) -> None:

@@ -22,6 +22,8 @@ _IDS = {
     "evaluate": "scores",
     "cka": "similarity",
 }
+_NAMING = ("from", "teacher", "reference")
+"""Fields of a stage that name other stages."""
 MEASURING = ("evaluate", "cka")
 """Kinds of stages that hand on the checkpoint they read."""
 
@@ -88,6 +90,23 @@ class RecipeEdits:
             return None
         self._document.move("stages", index, to)
         return str(to)
+
+    def renamed(self, old: str, new: str) -> None:
+        """Let what named a stage follow its new name; where names are not unique nothing can follow."""
+        ids = self._ids()
+        if not old or not new or old in ids or ids.count(new) != 1:
+            return
+        for place, stage in enumerate(self._form.stages()):
+            for key in _NAMING:
+                self._follow(f"stages.{place}.{key}", stage.get(key), old, new)
+        reference = f"{MEASURE}.cka.reference"
+        self._follow(reference, self._document.get(reference), old, new)
+
+    def _follow(self, path: str, value: Any, old: str, new: str) -> None:
+        if value == old:
+            self._document.set(path, new)
+        elif isinstance(value, list) and old in value:
+            self._document.set(path, [new if it == old else it for it in value])
 
     def add(self, where: str, name: str, value: dict[str, Any]) -> str:
         """Add an entry to one of the recipe's mappings; the name it got."""

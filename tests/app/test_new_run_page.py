@@ -584,3 +584,31 @@ def test_that_a_file_that_cannot_be_read_is_told_and_changes_nothing(
     assert bench.model.text == text
     assert told[0][0] == "error"
     assert "gone.yaml" in told[0][1]
+
+
+def test_that_what_named_a_stage_follows_its_new_name(bench: Bench) -> None:
+    bench.model.set("stages.1.from", "small")
+    bench.model.set("stages.1.teacher", ("base", "small"))
+    bench.press(1, Qt.Key.Key_Space)
+    bench.type("stages.0.id", "tiny")
+    assert bench.sources()["back"] == "tiny"
+    assert "teacher: [base, tiny]" in bench.model.text
+    assert bench.model.problems() == ()
+    bench.model.set("stages.0.id", "back")  # taken: nothing follows, and the problem is told
+    assert "from: tiny" in bench.model.text
+    assert bench.model.problems()
+
+
+def test_that_the_menu_of_a_field_sweeps_and_resets_it(bench: Bench) -> None:
+    bench.press(2, Qt.Key.Key_Space)
+    bench.type("stages.1.temperature", "0.7")
+    control = bench.page.card.form.editor("stages.1.temperature").control()
+    control.customContextMenuRequested.emit(QPoint(4, 4))
+    entries = [it.text() for it in bench.menu().actions() if it.text()]
+    assert entries[-3:] == ["Back to the default, 1", "Sweep…", "Copy the path"]
+    bench.pick("Sweep…")
+    assert [it.path for it in bench.application.sweep.axes()] == ["stages.back.temperature"]
+    assert bench.page.sides.side.current() == "sweep"
+    control.customContextMenuRequested.emit(QPoint(4, 4))
+    bench.pick("Back to")
+    assert "temperature" not in bench.model.text
