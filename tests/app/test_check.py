@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
@@ -137,6 +138,17 @@ def test_that_a_recipe_that_cannot_be_checked_says_why(bench: Bench, panel: Chec
     assert "problems" in panel.said.text()
 
 
+def _workers() -> list[psutil.Process]:
+    """Worker processes that are not gone yet."""
+    return [
+        it
+        for it in psutil.Process().children()
+        if it.is_running()
+        and it.status() != psutil.STATUS_ZOMBIE
+        and "core.engine.worker" in it.cmdline()
+    ]
+
+
 @pytest.mark.slow
 def test_that_the_check_really_runs_on_the_small_model(
     home: Home, theme: Theme, qtbot: QtBot, qapp: QApplication
@@ -163,6 +175,7 @@ def test_that_the_check_really_runs_on_the_small_model(
     with Store.open(home.database, read_only=True) as store:
         (found,) = store.runs()
     assert (found.status, list(found.tags)) == ("done", [TAG])
+    qtbot.waitUntil(lambda: not _workers(), timeout=WAIT_MS)
     page.hide()
     application.close()
     application.deleteLater()
