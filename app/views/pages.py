@@ -81,6 +81,15 @@ PAGES = (
     ),
     Place("models", "Models and data", "tree-structure", "app.views.models_page", "ModelsPage"),
     Place("settings", "Settings", "gear", "app.views.settings_page", "SettingsPage", early=True),
+    Place(
+        "gallery",
+        "Components",
+        "swatches",
+        "app.views.gallery_page",
+        "GalleryPage",
+        lambda it: (it.theme,),
+        hidden=True,
+    ),
 )
 LISTED = tuple(place for place in PAGES if not place.hidden)
 BY_KEY = {place.key: place for place in PAGES}

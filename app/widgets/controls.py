@@ -73,7 +73,8 @@ class Button(QPushButton):
         tokens = self._theme.tokens
         kind = self.property("kind")
         colours = {"primary": tokens.on_accent, "danger": tokens.bad_text}
-        self.setIcon(self._theme.icon(self._icon, colours.get(kind, tokens.second), tokens.accent))
+        lit = tokens.on_accent if kind == "primary" else tokens.accent
+        self.setIcon(self._theme.icon(self._icon, colours.get(kind, tokens.second), lit))
         self.setIconSize(QSize(16, 16))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

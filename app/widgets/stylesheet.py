@@ -111,6 +111,7 @@ QComboBox QAbstractItemView::item { min-height: 24px; padding: 0 8px; border-rad
 QComboBox QAbstractItemView::item:selected { background: $accent_background; color: $ink; }
 QSpinBox::up-button, QDoubleSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; width: 20px; border: none; }
 QSpinBox::down-button, QDoubleSpinBox::down-button { subcontrol-origin: border; subcontrol-position: bottom right; width: 20px; border: none; }
+QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus { background: transparent; border: none; padding: 0 0 0 6px; min-height: 0; }
 QComboBox::down-arrow:disabled { image: none; }
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($icons/up.svg); width: 9px; height: 9px; }
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url($icons/down.svg); width: 9px; height: 9px; }

@@ -28,6 +28,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.gpus import NO_GPU
 from app.viewmodels.machine import MachineMonitor, Sample
 from app.views.dialogs import Dialogs
+from app.views.gallery_page import GalleryPage
 from app.views.main_window import MainWindow
 from app.views.page import Page
 from app.views.pages import PAGES
@@ -95,11 +96,18 @@ def _compare(*names: str) -> Callable[[Stage], None]:
     return lambda stage: stage.window.compare([stage.runs[name] for name in names])
 
 
+def _charts(stage: Stage) -> None:
+    gallery = stage.window.page_at("gallery")
+    assert isinstance(gallery, GalleryPage)
+    gallery.show_charts()
+
+
 PREPARE: dict[tuple[str, str], Callable[[Stage], None]] = {
     ("new", "running"): _problems,
     ("new", "full"): _recipe,
     ("run", "running"): _run("running"),
     ("run", "full"): _run("done"),
+    ("gallery", "full"): _charts,
     ("compare", "running"): _compare("running"),
     ("compare", "full"): _compare("done", "pruned"),
 }
