@@ -300,6 +300,19 @@ class Segments(QWidget):
             self.chosen.emit(self.current())
 
 
+def tell_whole(combo: QComboBox) -> None:
+    """Keep the chosen text in the tooltip, because the box may be too narrow for it; other tooltips stay."""
+    told = ""
+
+    def tell(text: str) -> None:
+        nonlocal told
+        if combo.toolTip() in ("", told):
+            told = text
+            combo.setToolTip(text)
+
+    combo.currentTextChanged.connect(tell)
+
+
 class Picker(QComboBox):
     """A combo box without a frame, for the corner of a card; keys travel with the texts."""
 
@@ -313,6 +326,7 @@ class Picker(QComboBox):
         self.setMaximumWidth(220)
         self.setMinimumContentsLength(4)
         self.activated.connect(lambda index: self.chosen.emit(str(self.itemData(index))))
+        tell_whole(self)
 
     def set_options(self, options: Sequence[tuple[str, str]], current: str) -> None:
         """Show (key, text) pairs; rebuilt only when they differ."""

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.widgets.controls import Button, label, restyle
+from app.widgets.controls import Button, label, restyle, tell_whole
 from app.widgets.editor import COMMIT_MS, Editor, FieldLike, Value
 from app.widgets.prose_editor import ProseEditor
 from app.widgets.theme import Theme
@@ -116,6 +116,7 @@ class ChoiceEditor(Editor):
     def __init__(self, field: FieldLike) -> None:
         super().__init__()
         self.combo = _QuietCombo()
+        tell_whole(self.combo)
         self.combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.combo.setMinimumContentsLength(8)
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon

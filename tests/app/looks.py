@@ -391,11 +391,11 @@ def faint(window: QWidget) -> Iterator[Finding]:
     ratio = picture.devicePixelRatio()
     for widget in shown(window):
         text = widget.text() if isinstance(widget, QLabel | QPushButton | QCheckBox) else ""
-        if not text.strip() or not widget.isEnabled():
+        seen = widget.visibleRegion().boundingRect()
+        if not text.strip() or not widget.isEnabled() or seen != widget.rect():
             continue
         if widget.width() < SMALLEST_WORD[0] or widget.height() < SMALLEST_WORD[1]:
             continue
-        seen = widget.visibleRegion().boundingRect()
         corner = widget.mapTo(window, seen.topLeft())
         box = QRect(corner, seen.size())
         best = sampled_contrast(picture, box, ratio)

@@ -243,7 +243,7 @@ def _work_is_done(stage: Stage) -> None:
     application = stage.application
     wait(lambda: not application.estimates.busy and not application.compare.loading)
     answered: list[int] = []
-    application._offload(lambda: 0, lambda _: answered.append(1))
+    application.offload(lambda: 0, lambda _: answered.append(1))
     wait(lambda: bool(answered))
     pages = [page for page in stage.window.findChildren(Page) if page.isVisible()]
     wait(lambda: not any(page._parts for page in pages))

@@ -84,6 +84,7 @@ def take(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         warnings.append("".join(traceback.format_exception(kind, error, trace)))
+        sys.stderr.write(warnings[-1])
 
     qInstallMessageHandler(note)
     sys.excepthook = confess

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from app.views.pages import PAGES
-from app.widgets.controls import Button, Chip, Elided
+from app.widgets.controls import Button, Chip, Elided, Picker
 from app.widgets.theme import Theme
 from tests.app import looks
 from tests.app.conftest import Pictures
@@ -180,6 +180,20 @@ def test_that_a_chip_is_never_a_window_of_its_own(
     column.addWidget(chip)
     qtbot.waitUntil(chip.isVisible)
     assert looks.tab(ground.window()) == []
+
+
+def test_that_a_picker_too_narrow_for_its_choice_has_it_in_the_tooltip(ground: QWidget) -> None:
+    picker = Picker("Preset")
+    picker.set_options((("a", LONG), ("b", "short")), "a")
+    put(ground, picker, 10, 10, 80, 28)
+    assert picker.toolTip() == LONG
+    assert kinds(ground) == []
+    picker.set_options((("a", LONG), ("b", "short")), "b")
+    assert picker.toolTip() == "short"
+    picker.setToolTip("What it is for")
+    picker.set_options((("a", LONG), ("b", "short")), "a")
+    assert picker.toolTip() == "What it is for"
+    assert kinds(ground) == ["clipped"]
 
 
 def test_that_bold_words_are_measured_as_bold(ground: QWidget) -> None:
