@@ -28,11 +28,14 @@ from app.viewmodels.data_library import DataLibrary, Submit
 from app.viewmodels.data_mapping import OWN, RoleView, guessed, mapped, roles, with_format
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.recipe_words import short_model
+from core.errors import UserError
 from core.store.home import Home
 
 READABLE = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 BUNDLED = "rekindle-1m"
 CHARACTERS, BASE_MODEL, BUNDLED_MODEL = "characters", "base", "bundled"
+SMALL = 4 * 2**20
+"""Files up to this size in bytes are looked at without being asked, so that the list can tell their items."""
 REMAP_MS = 300
 """The data are looked at once choosing columns has paused."""
 
@@ -74,6 +77,8 @@ class DataViewModel(QObject):
         self._draft: dict[str, Any] = {}
         self._watched = False
         self._awaited = ""  # key of a dataset that the library is about to have
+        self._failed_keys: set[str] = set()
+        self._reading.busyChanged.connect(self._look_around)
         self._remap = QTimer(self, singleShot=True, interval=REMAP_MS)
         self._remap.timeout.connect(self._look)
         self.items.surveyed.connect(self._known)
@@ -280,10 +285,31 @@ class DataViewModel(QObject):
     def _known(self, source: Source, known: Known) -> None:
         self.library.know(key_of(source), known)
 
+    def _look_around(self) -> None:
+        """Survey what is small and was never looked at, one at a time and only while nothing else is asked."""
+        if not self._watched or self._reading.busy:
+            return
+        for entry in self.library.model.entries():
+            small = entry.source.get("demo") or (entry.size is not None and entry.size <= SMALL)
+            if small and entry.known is None and entry.key not in self._failed_keys:
+                self._survey(entry)
+                return
+
+    def _survey(self, entry: Entry) -> None:
+        def take(record: Mapping[str, Any]) -> None:
+            known = Known(record["format"], record["rows"], record["faulty"])
+            self.library.know(entry.key, known)
+
+        def fail(_: UserError) -> None:
+            self._failed_keys.add(entry.key)  # it is told when the dataset is chosen
+
+        self._reading.ask("survey", {"source": entry.source}, take, fail)
+
     def _listed(self) -> None:
         if self._awaited and self.library.entry(self._awaited) is not None:
             key, self._awaited = self._awaited, ""
             self.select(key)
+        self._look_around()
         self.changed.emit()
 
 

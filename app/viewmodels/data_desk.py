@@ -117,13 +117,13 @@ class DataDesk(QObject):
                 self.progress.emit(said.done, said.of)
         elif said is not None and said.number in self._owed:
             owed = self._owed.pop(said.number)
-            if not self._owed:
-                self._idle.start()
-                self.busyChanged.emit()
             if said.error is None:
                 owed.done(said.record)
             else:
                 owed.failed(said.error)
+            if not self._owed:
+                self._idle.start()
+                self.busyChanged.emit()
 
     def _ended(self) -> None:
         """The process ended by itself: with an answer owed, that is a failure."""

@@ -22,11 +22,12 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "prompt": ("prompt", "base"),
     "demonstration": ("demonstration", "expert"),
     "teacher": ("teacher's prompt", "degraded"),
-    "total": ("prompt and demonstration", "recovered"),
+    "total": ("prompt + demonstration", "recovered"),
 }
 """Title and hue of what is measured."""
 BINS = 40
 PERCENTILE = 95
+LEFT_OUT = "left out, never cut"
 TEACHING = ("sdft", "bootstrap")
 
 Integers = NDArray[np.int32]
@@ -57,12 +58,16 @@ class LimitView:
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of a recipe: of "prompt", "demonstration", "teacher" or "total", and what it does to longer ones."""
+    """A limit of a recipe: of "prompt", "demonstration", "teacher" or "total", and what it does to longer ones.
+
+    `answer` is the room for a generated answer that a stage keeps free in the model's context, 0 for none.
+    """
 
     value: int
     title: str
     part: str
     what: str
+    answer: int = 0
 
 
 class LengthsViewModel(QObject):
@@ -162,9 +167,7 @@ class LengthsViewModel(QObject):
             return ()
         limits = list(self._limits)
         if self.context is not None:
-            limits.append(
-                Limit(self.context, "the model's context", "total", "fit no context: left out")
-            )
+            limits += _within(self.context, self._limits)
         return tuple(
             LimitView(
                 it.value,
@@ -249,13 +252,26 @@ def limits_of(stages: Any, dataset: str) -> tuple[Limit, ...]:
         name = str(stage.get("id") or stage.get("kind"))
         teaching = stage.get("kind") in TEACHING or bool(stage.get("teacher"))
         part = "teacher" if teaching else "prompt"
-        limits = [Limit(_value(stage, "max_prompt_length"), f"{name}: prompt", part, "left out")]
+        most = _value(stage, "max_completion_length")
+        longest = _value(stage, "max_prompt_length")
+        room = most if teaching else 0
+        limits = [Limit(longest, f"{name}: longest prompt", part, LEFT_OUT, room)]
         if not teaching:
-            most = _value(stage, "max_completion_length")
-            limits.append(Limit(most, f"{name}: answer", "demonstration", "left out"))
+            limits.append(Limit(most, f"{name}: longest answer", "demonstration", LEFT_OUT))
         for it in limits:
             found.setdefault((it.value, it.title), it)
     return tuple(it for it in found.values() if it.value > 0)
+
+
+def _within(context: int, limits: Sequence[Limit]) -> list[Limit]:
+    """What the model's context leaves: prompt and answer together, or the prompt beside room for an answer."""
+    found = [Limit(context, "the model's context", "total", LEFT_OUT)]
+    for it in limits:
+        if it.answer:
+            stage = it.title.partition(":")[0]
+            title = f"{stage}: context − {it.answer:,}"
+            found.append(Limit(max(context - it.answer, 0), title, it.part, LEFT_OUT))
+    return found
 
 
 def _fields(stage: Mapping[str, Any]) -> Mapping[str, Any]:

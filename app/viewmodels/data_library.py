@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +158,15 @@ class DataLibrary(QObject):
     def entry(self, key: str) -> Entry | None:
         """A dataset by its key."""
         return next((it for it in self.model.entries() if it.key == key), None)
+
+    def options(self) -> list[tuple[str, str]]:
+        """Key and name of each; where a name stands for several, also where they are known from."""
+        entries = self.model.entries()
+        count = Counter(it.name for it in entries)
+        return [
+            (it.key, f"{it.name} · {data_words.origins(it)}" if count[it.name] > 1 else it.name)
+            for it in entries
+        ]
 
     def imported(self) -> list[Source]:
         """What was imported, the newest first."""
