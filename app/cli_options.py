@@ -56,3 +56,12 @@ Swept = Annotated[
 Paired = Annotated[
     bool, typer.Option("--zip", help="Pair the values of several sweeps instead of combining them.")
 ]
+DataFile = Annotated[Path, typer.Argument(help="A file or folder of data.")]
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=COLUMN,…",
+        help="Which column is prompt, demonstration, answer, choices, system, subject.",
+    ),
+]

@@ -269,7 +269,7 @@ def _within(context: int, limits: Sequence[Limit]) -> list[Limit]:
     for it in limits:
         if it.answer:
             stage = it.title.partition(":")[0]
-            title = f"{stage}: context − {it.answer:,}"
+            title = f"{stage}: context less {it.answer:,}"
             found.append(Limit(max(context - it.answer, 0), title, it.part, LEFT_OUT))
     return found
 
