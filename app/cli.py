@@ -21,6 +21,7 @@ from rich.console import Console
 
 from app import (
     cli_compare,
+    cli_data,
     cli_doctor,
     cli_estimate,
     cli_geometry,
@@ -232,6 +233,8 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         well = cli_doctor.report(findings, None if wants_json else _console())
         raise typer.Exit(DONE if well else FAILED)
 
+    on_data = cli_data.commands(lambda json: None if json or options.json else _console())
+    app.add_typer(on_data, name="data")
     return app
 
 

@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.cli_display import write_json
+from app.cli_options import ColumnMap, DataFile, Json
 from app.viewmodels import data_words
 from app.viewmodels.data_survey import SurveyView, survey_view
 from core.data.formats import COLUMNS
@@ -19,9 +21,32 @@ from core.engine import data_process
 from core.errors import UserError
 from core.store.home import Home
 
+OK, WRONG = 0, 1
 SHOWN_FAULTS = 10
 SHOWN_GROUPS = 12
 EXAMPLE_CHARACTERS = 60
+
+
+def commands(console_of: Callable[[bool], Console | None]) -> typer.Typer:
+    """The commands on data.
+
+    Args:
+        console_of: where to write for a person; None for a program. Told whether `--json` was given.
+    """
+    app = typer.Typer(help="Look at data.", no_args_is_help=True)
+
+    @app.callback()
+    def start() -> None:
+        """Look at data."""
+
+    @app.command()
+    def inspect(file: DataFile, columns: ColumnMap = None, json: Json = False) -> None:
+        """What a file holds, and all that is wrong with it. Exit status 1: a run could not read all of it."""
+        console, source = console_of(json), source_of(file, columns or ())
+        well = report(source, inspected(Home.default(), source, console), console)
+        raise typer.Exit(OK if well else WRONG)
+
+    return app
 
 
 def source_of(file: Path, mapping: Sequence[str]) -> dict[str, Any]:

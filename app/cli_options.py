@@ -57,7 +57,7 @@ Paired = Annotated[
     bool, typer.Option("--zip", help="Pair the values of several sweeps instead of combining them.")
 ]
 DataFile = Annotated[Path, typer.Argument(help="A file or folder of data.")]
-Mapping = Annotated[
+ColumnMap = Annotated[
     list[str] | None,
     typer.Option(
         "--map",

@@ -322,14 +322,13 @@ class DataPanel(Page):
         menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
 
     def _import_file(self) -> None:
-        self._import(directory=False)
+        self._import(self._dialogs.ask_data(self, self._settings.views.get(FOLDER, "")))
 
     def _import_folder(self) -> None:
-        self._import(directory=True)
+        start = self._settings.views.get(FOLDER, "")
+        self._import(self._dialogs.ask_folder(self, "Import a folder of data", start))
 
-    def _import(self, *, directory: bool) -> None:
-        folder = self._settings.views.get(FOLDER, "")
-        path = self._dialogs.choose_data(self, folder, directory=directory)
+    def _import(self, path: str | None) -> None:
         if path:
             self._settings.views[FOLDER] = str(Path(path).parent)
             self._model.import_file(path)
