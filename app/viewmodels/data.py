@@ -290,7 +290,7 @@ class DataViewModel(QObject):
         if not self._watched or self._reading.busy:
             return
         for entry in self.library.model.entries():
-            small = entry.source.get("demo") or (entry.size is not None and entry.size <= SMALL)
+            small = entry.size is not None and entry.size <= SMALL
             if small and entry.known is None and entry.key not in self._failed_keys:
                 self._survey(entry)
                 return

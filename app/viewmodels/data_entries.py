@@ -57,6 +57,14 @@ class Entry:
         """The path, hub id or generated task."""
         return place_of(self.source)
 
+    @property
+    def rows(self) -> int | None:
+        """How many there are, where that is known; of generated ones it is in the recipe."""
+        if self.known is not None:
+            return self.known.rows
+        limit = self.source.get("limit")
+        return limit if self.source.get("demo") and isinstance(limit, int) else None
+
 
 def cleaned(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A source without what is empty or a default, its file an absolute path."""

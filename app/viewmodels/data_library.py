@@ -219,7 +219,7 @@ def _text(entry: Entry, name: str) -> str:
     if name == "format":
         return data_words.format_of(entry)
     if name == "items":
-        return f"{entry.known.rows:,}" if entry.known is not None else words.NONE
+        return f"{entry.rows:,}" if entry.rows is not None else words.NONE
     if name == "size":
         return words.size(entry.size) if entry.size is not None else words.NONE
     if name == "origin":
@@ -231,7 +231,7 @@ def _text(entry: Entry, name: str) -> str:
 
 def _sorted_by(entry: Entry, name: str) -> str | int:
     if name == "items":
-        return entry.known.rows if entry.known is not None else -1
+        return entry.rows if entry.rows is not None else -1
     if name == "size":
         return entry.size if entry.size is not None else -1
     if name == "runs":
