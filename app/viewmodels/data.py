@@ -36,6 +36,8 @@ BUNDLED = "rekindle-1m"
 CHARACTERS, BASE_MODEL, BUNDLED_MODEL = "characters", "base", "bundled"
 SMALL = 4 * 2**20
 """Files up to this size in bytes are looked at without being asked, so that the list can tell their items."""
+SOON_MS = 500
+"""The library is gathered at most so often while runs make progress or a recipe is typed."""
 REMAP_MS = 300
 """The data are looked at once choosing columns has paused."""
 
@@ -81,11 +83,13 @@ class DataViewModel(QObject):
         self._reading.busyChanged.connect(self._look_around)
         self._remap = QTimer(self, singleShot=True, interval=REMAP_MS)
         self._remap.timeout.connect(self._look)
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        self._soon.timeout.connect(self.library.refresh)
         self.items.surveyed.connect(self._known)
         self.items.changed.connect(self._guess)
         self.items.changed.connect(self.changed)
         self.library.changed.connect(self._listed)
-        new_run.changed.connect(self._recipe_changed)
+        new_run.changed.connect(self.refresh)
 
     def watch(self, on: bool) -> None:
         """Whether somebody looks: nothing is read before."""
@@ -95,12 +99,13 @@ class DataViewModel(QObject):
 
     def refresh(self) -> None:
         """Runs or the recipe changed."""
-        if self._watched:
-            self.library.refresh()
+        if self._watched and not self._soon.isActive():
+            self._soon.start()
 
     def close(self) -> None:
         """The window closes: the processes end."""
         self._remap.stop()
+        self._soon.stop()
         for desk in (self._reading, self._comparing, self._tokens):
             desk.close()
 
@@ -250,9 +255,6 @@ class DataViewModel(QObject):
     def _base(self) -> Mapping[str, Any]:
         found = self._new_run.at("base")
         return found if isinstance(found, Mapping) and _label(found) else {}
-
-    def _recipe_changed(self) -> None:
-        self.refresh()
 
     def _change(self, source: dict[str, Any]) -> None:
         if source == self._draft:

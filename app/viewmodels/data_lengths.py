@@ -87,6 +87,8 @@ class LengthsViewModel(QObject):
         self._lengths: dict[str, Integers] = {}
         self._numbers: Integers = np.empty(0, np.int32)
         self._limits: tuple[Limit, ...] = ()
+        self._histograms: tuple[Histogram, ...] = ()
+        self._table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ())
         self.measuring = False
         self.unit = ""
         self.model = ""
@@ -110,6 +112,7 @@ class LengthsViewModel(QObject):
             self.cancel()
         self._turn += 1
         self._lengths, self._numbers = {}, np.empty(0, np.int32)
+        self._histograms, self._table = (), ((), ())
         self.error, self.unit, self.context = ("", ""), "", None
         self.changed.emit()
 
@@ -145,14 +148,15 @@ class LengthsViewModel(QObject):
 
     def histograms(self) -> tuple[Histogram, ...]:
         """One for each part that any item has; all have the same bins."""
-        if not self._lengths:
-            return ()
+        return self._histograms
+
+    def _counted(self) -> tuple[Histogram, ...]:
         longest = max(int(values.max(initial=0)) for values in self._lengths.values())
         width = max(1, -(-(longest + 1) // BINS))
         edges = np.arange(0, width * (longest // width + 2), width)
         found = []
         for part, values in self._lengths.items():
-            counts, _ = np.histogram(values[values > 0], edges)
+            counts = np.bincount(values[values > 0] // width, minlength=len(edges) - 1)
             if counts.any():
                 title, hue = PARTS[part]
                 x = np.repeat(edges, 2)[1:-1].astype(np.float64)
@@ -180,15 +184,16 @@ class LengthsViewModel(QObject):
             for it in limits
         )
 
-    def longest(self, part: str) -> int | None:
-        """The number of the item that is longest in a part."""
-        values = self._lengths.get(part)
-        if values is None or not values.size:
-            return None
-        return int(self._numbers[int(values.argmax())])
+    def longest(self, row: int) -> int | None:
+        """The number of the item that is longest in what a row of the table is about."""
+        shown = [values for values in self._lengths.values() if values.any()]
+        return int(self._numbers[int(shown[row].argmax())]) if row < len(shown) else None
 
     def table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Exact figures: headings and one row a part."""
+        return self._table
+
+    def _figured(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         heads = (f"{self.unit} of", "items", "shortest", "median", "mean", "95 %", "longest")
         rows = []
         for part, values in self._lengths.items():
@@ -227,6 +232,7 @@ class LengthsViewModel(QObject):
         parts = {part: _unpacked(record[part]) for part in ("prompt", "demonstration", "teacher")}
         parts["total"] = parts["prompt"] + parts["demonstration"]
         self._lengths = parts
+        self._histograms, self._table = self._counted(), self._figured()
         self.progress.emit("")
         self.changed.emit()
 

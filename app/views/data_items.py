@@ -30,6 +30,8 @@ SEARCH_WIDTH = 220
 CELL_CHARACTERS = 300
 """Of a value in the table of the row; the whole stands beside it."""
 TURN_GAP = "\n\n"
+Turns = Sequence[tuple[str, str]]
+"""Who speaks ("" for nobody), and the text."""
 SHOWN = (("read", "As it is read"), ("row", "Row"))
 
 
@@ -46,10 +48,18 @@ class ItemPane(QWidget):
         column.setSpacing(4)
         column.addWidget(self.title)
         column.addWidget(self.text, 1)
+        self._shown: tuple[Turns, str] = ((), "")
+        theme.changed.connect(self._write)
 
-    def show_turns(self, title: str, turns: Sequence[tuple[str, str]], tinted: str = "") -> None:
+    def show_turns(self, title: str, turns: Turns, tinted: str = "") -> None:
         """Show turns, each under its speaker; the first place of `tinted` has a ground of its own."""
         self.title.setText(title)
+        if self._shown != (tuple(turns), tinted):  # else a reader would lose the place
+            self._shown = (tuple(turns), tinted)
+            self._write()
+
+    def _write(self) -> None:
+        turns, tinted = self._shown
         self.text.clear()
         tokens = self._theme.tokens
         speaker, plain, ground = QTextCharFormat(), QTextCharFormat(), QTextCharFormat()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
@@ -19,11 +19,14 @@ from app.widgets.theme import Theme
 
 REACH = 2.0
 """The axis reaches to limits up to so many times the longest item."""
+LONGEST_TIP = "Click to read the longest item"
 TEACHING = "Choose whose tokens to count, and press Measure. It may take a minute for many items; the window stays free."
 
 
 class LengthsView(QWidget):
-    """Measures the dataset that is looked at, when asked."""
+    """Measures the dataset that is looked at, when asked; `item_wanted` asks to show the longest item."""
+
+    item_wanted = Signal(int)
 
     def __init__(self, model: DataViewModel, settings: Settings, theme: Theme) -> None:
         super().__init__()
@@ -50,6 +53,8 @@ class LengthsView(QWidget):
         tools.addWidget(self.copy)
         self.chart = LineChart(theme, "Lengths of the items", x_label="length", empty=TEACHING)
         self.figures = Table(theme, "Figures of the lengths")
+        self.figures.itemActivated.connect(lambda item: self._go(item.row()))
+        self.figures.itemClicked.connect(lambda item: self._go(item.row()))
         self.limits = Table(theme, "Limits and what is beyond them")
         self.no_limits = label("", "hint", wrap=True)
         side = QWidget()
@@ -102,7 +107,7 @@ class LengthsView(QWidget):
         heads, rows = lengths.table()
         self.figures.show_rows(
             [Column(head, numeric=bool(place)) for place, head in enumerate(heads)] if rows else (),
-            [[Cell(text) for text in row] for row in rows],
+            [[Cell(text, tip=LONGEST_TIP) for text in row] for row in rows],
         )
         self.figures.setFixedHeight(self.figures.content_height())
         self.figures.setVisible(bool(rows))
@@ -142,6 +147,11 @@ class LengthsView(QWidget):
             if limits
             else ""
         )
+
+    def _go(self, row: int) -> None:
+        number = self._model.lengths.longest(row)
+        if number is not None:
+            self.item_wanted.emit(number)
 
     def _choose(self, key: str) -> None:
         self._settings.views["data.unit"] = key

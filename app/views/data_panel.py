@@ -58,7 +58,7 @@ TEACHING = (
 )
 FOLDER = "data.folder"
 PART = "data.part"
-LIST_HEIGHT = 190
+LIST_HEIGHT = 206
 
 _View = ItemsView | ColumnsView | LengthsView | LeaksView | FiguresView
 
@@ -186,6 +186,7 @@ class DataPanel(Page):
         self.empty.add_action("Import data…", "file-plus", self._import_file)
         self.columns.item_wanted.connect(self._show_item)
         self.figures.item_wanted.connect(self._show_item)
+        self.lengths.item_wanted.connect(self._show_item)
         self._views: dict[str, _View] = {
             "items": self.items,
             "columns": self.columns,

@@ -329,6 +329,14 @@ def test_that_lengths_are_drawn_with_what_is_beyond_the_limits(
     assert 0 < room.beyond <= 30
     assert limits["back: longest prompt"].beyond == 0
     assert panel.lengths.limits.rowCount() == len(limits)
+    row = panel.lengths.figures.visualItemRect(panel.lengths.figures.item(0, 0)).center()
+    longest = lengths.longest(0)
+    viewport = panel.lengths.figures.viewport()
+    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=row)
+    items = application.data.items
+    qtbot.waitUntil(lambda: items.item is not None and items.item.number == longest)
+    assert panel.part.current() == "items"
+    panel.part.choose("lengths")
     qtbot.mouseClick(panel.lengths.copy, Qt.MouseButton.LeftButton)
     copied = QGuiApplication.clipboard().text()
     assert copied.startswith("tokens of\titems\tshortest")
