@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.viewmodels import data_words, forms
 from app.viewmodels.data_desk import DataDesk
-from app.viewmodels.data_entries import Source
+from app.viewmodels.data_entries import Source, place_of
 from app.viewmodels.types import Floats
 from core.errors import UserError
 from core.recipe.stage_specs import STAGE_SPECS
@@ -92,6 +92,7 @@ class LengthsViewModel(QObject):
         self.measuring = False
         self.unit = ""
         self.model = ""
+        self.place = ""
         self.context: int | None = None
         self.error: tuple[str, str] = ("", "")
         desk.progress.connect(self._heard)
@@ -127,6 +128,7 @@ class LengthsViewModel(QObject):
         """Measure all items, in tokens of `model` where its tokenizer is at hand."""
         self.reset()
         self.measuring, self.model, self._limits = True, label, tuple(limits)
+        self.place = place_of(source)
         turn = self._turn
         what = {"source": source, "model": model, "template": template}
         self._desk.ask(
@@ -213,7 +215,7 @@ class LengthsViewModel(QObject):
         return heads, tuple(rows)
 
     def text(self) -> str:
-        """Figures and limits as TSV."""
+        """Figures and limits as TSV, with where they come from."""
         heads, rows = self.table()
         lines = ["\t".join(it) for it in (heads, *rows)]
         lines += ["", "\t".join(("limit", "of", "tokens", "beyond", "items"))]
@@ -221,6 +223,7 @@ class LengthsViewModel(QObject):
             f"{it.title}\t{PARTS[it.part][0]}\t{it.value}\t{it.beyond}\t{it.of}"
             for it in self.limits()
         ]
+        lines += ["", f"dataset\t{self.place}", f"counted in\t{self.model}"]
         return "\n".join(lines)
 
     def _take(self, turn: int, record: Mapping[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
+    QLabel,
     QScrollArea,
     QSplitter,
     QVBoxLayout,
@@ -25,6 +27,17 @@ from app.widgets.theme import Theme
 ROLE_WIDTH = 190
 
 
+class _Choice(QComboBox):
+    """A combo box that leaves the wheel to the form it stands in."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Change by the wheel only when it has the focus."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
 class ColumnsView(QWidget):
     """The form of a dataset's columns with a live preview; `item_wanted` asks to show a row."""
 
@@ -33,7 +46,7 @@ class ColumnsView(QWidget):
     def __init__(self, model: DataViewModel, settings: Settings, theme: Theme) -> None:
         super().__init__()
         self._model = model
-        self.format = QComboBox()
+        self.format = _Choice()
         self.format.setAccessibleName("Format of the rows")
         for format in FORMATS:
             words = "recognised by itself" if format == "auto" else data_words.FORMAT[format]
@@ -51,9 +64,9 @@ class ColumnsView(QWidget):
         self.grid.addWidget(self.format, 0, 1)
         self.grid.addWidget(self.about, 1, 0, 1, 2)
         self.boxes: dict[str, QComboBox] = {}
-        self.problems = {}
+        self.problems: dict[str, QLabel] = {}
         for place, (role, title) in enumerate(data_words.ROLE.items()):
-            box = QComboBox()
+            box = _Choice()
             box.setAccessibleName(f"Column of: {title}")
             box.setToolTip(data_words.ROLE_HELP[role])
             box.setMinimumWidth(ROLE_WIDTH)

@@ -99,6 +99,7 @@ class LengthsView(QWidget):
         self.chart.set_lines(
             Line(it.part, it.title, it.hue, it.x, it.y) for it in lengths.histograms()
         )
+        self.chart.set_source(f"{lengths.place} · {lengths.model}")
         limits = lengths.limits()
         longest = max((float(it.x[-1]) for it in lengths.histograms()), default=0.0)
         near = [it for it in limits if it.value <= REACH * longest]

@@ -481,3 +481,24 @@ def test_that_choosing_a_column_keeps_the_rest_and_says_what_is_wrong() -> None:
     assert cleaned({"file": "b.csv", "format": "auto", "hub": None}, Path("/x")) == {
         "file": "/x/b.csv"
     }
+
+
+def test_that_a_process_that_dies_is_said_where_the_item_would_stand(
+    home: Home, theme: Theme, qtbot: QtBot, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)"]
+    monkeypatch.setattr(data_process, "command", lambda *_: died)
+    application = Application(home, settings)
+    application.begin()
+    panel = DataPanel(application, settings, theme, Answering())
+    qtbot.addWidget(panel)
+    panel.show()
+    data = application.data
+    qtbot.waitUntil(lambda: data.library.model.rowCount() > 0, timeout=WAIT_MS)
+    data.select(data.library.model.entries()[-1].key)
+    qtbot.waitUntil(lambda: data.items.error[0] != "", timeout=WAIT_MS)
+    panel.refresh_now()
+    assert panel.items.reading.empty.isVisible()
+    assert "the process that reads them ended" in data.items.error[0]
+    application.close()
+    application.deleteLater()
