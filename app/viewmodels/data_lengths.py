@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from app.viewmodels import data_words, forms
 from app.viewmodels.data_desk import DataDesk
 from app.viewmodels.data_entries import Source, place_of
 from app.viewmodels.types import Floats
+from core.engine.data_lengths import unpacked
 from core.errors import UserError
 from core.recipe.stage_specs import STAGE_SPECS
 
@@ -26,11 +26,39 @@ PARTS: Mapping[str, tuple[str, str]] = {
 }
 """Title and hue of what is measured."""
 BINS = 40
-PERCENTILE = 95
+MEDIAN, MOST = 0.5, 0.95
 LEFT_OUT = "left out, never cut"
 TEACHING = ("sdft", "bootstrap")
 
-Integers = NDArray[np.int32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """The lengths that occur, ascending, how many items have each, and the number of the longest one."""
+
+    lengths: Integers
+    counts: Integers
+    longest: int | None
+
+    @property
+    def items(self) -> int:
+        """How many have any length."""
+        return int(self.counts.sum())
+
+    def beyond(self, limit: int) -> int:
+        """How many are longer."""
+        return int(self.counts[self.lengths > limit].sum())
+
+    def quantile(self, share: float) -> int:
+        """The length that this share of the items (0 to 1) does not exceed."""
+        reached = np.searchsorted(np.cumsum(self.counts), share * self.items)
+        return int(self.lengths[min(int(reached), len(self.lengths) - 1)])
+
+    @property
+    def mean(self) -> float:
+        """Over the items that have any length."""
+        return float((self.lengths * self.counts).sum() / self.items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +112,12 @@ class LengthsViewModel(QObject):
         super().__init__(parent)
         self._desk = desk
         self._turn = 0
-        self._lengths: dict[str, Integers] = {}
-        self._numbers: Integers = np.empty(0, np.int32)
+        self._spreads: dict[str, Spread] = {}
         self._limits: tuple[Limit, ...] = ()
         self._histograms: tuple[Histogram, ...] = ()
         self._table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ())
         self.measuring = False
+        self.items = 0
         self.unit = ""
         self.model = ""
         self.place = ""
@@ -100,19 +128,14 @@ class LengthsViewModel(QObject):
     @property
     def known(self) -> bool:
         """There is something to show."""
-        return bool(self._lengths)
-
-    @property
-    def items(self) -> int:
-        """How many were measured."""
-        return int(self._numbers.size)
+        return bool(self._spreads)
 
     def reset(self) -> None:
         """Another source, not measured yet."""
         if self.measuring:
             self.cancel()
         self._turn += 1
-        self._lengths, self._numbers = {}, np.empty(0, np.int32)
+        self._spreads, self.items = {}, 0
         self._histograms, self._table = (), ((), ())
         self.error, self.unit, self.context = ("", ""), "", None
         self.changed.emit()
@@ -153,18 +176,15 @@ class LengthsViewModel(QObject):
         return self._histograms
 
     def _counted(self) -> tuple[Histogram, ...]:
-        longest = max(int(values.max(initial=0)) for values in self._lengths.values())
+        longest = max((int(it.lengths[-1]) for it in self._spreads.values()), default=0)
         width = max(1, -(-(longest + 1) // BINS))
         edges = np.arange(0, width * (longest // width + 2), width)
+        x = np.repeat(edges, 2)[1:-1].astype(np.float64)
         found = []
-        for part, values in self._lengths.items():
-            counts = np.bincount(values[values > 0] // width, minlength=len(edges) - 1)
-            if counts.any():
-                title, hue = PARTS[part]
-                x = np.repeat(edges, 2)[1:-1].astype(np.float64)
-                found.append(
-                    Histogram(part, title, hue, x, np.repeat(counts, 2).astype(np.float64))
-                )
+        for part, spread in self._spreads.items():
+            counts = np.bincount(spread.lengths // width, spread.counts, len(edges) - 1)
+            title, hue = PARTS[part]
+            found.append(Histogram(part, title, hue, x, np.repeat(counts, 2)))
         return tuple(found)
 
     def limits(self) -> tuple[LimitView, ...]:
@@ -179,7 +199,7 @@ class LengthsViewModel(QObject):
                 it.value,
                 it.title,
                 it.part,
-                int((self._lengths[it.part] > it.value).sum()),
+                self._spreads[it.part].beyond(it.value) if it.part in self._spreads else 0,
                 self.items,
                 it.what,
             )
@@ -188,8 +208,8 @@ class LengthsViewModel(QObject):
 
     def longest(self, row: int) -> int | None:
         """The number of the item that is longest in what a row of the table is about."""
-        shown = [values for values in self._lengths.values() if values.any()]
-        return int(self._numbers[int(shown[row].argmax())]) if row < len(shown) else None
+        shown = list(self._spreads.values())
+        return shown[row].longest if row < len(shown) else None
 
     def table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Exact figures: headings and one row a part."""
@@ -197,21 +217,18 @@ class LengthsViewModel(QObject):
 
     def _figured(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         heads = (f"{self.unit} of", "items", "shortest", "median", "mean", "95 %", "longest")
-        rows = []
-        for part, values in self._lengths.items():
-            some = values[values > 0]
-            if some.size:
-                rows.append(
-                    (
-                        PARTS[part][0],
-                        f"{some.size:,}",
-                        f"{some.min():,}",
-                        f"{np.median(some):,.0f}",
-                        f"{some.mean():,.1f}",
-                        f"{np.percentile(some, PERCENTILE):,.0f}",
-                        f"{some.max():,}",
-                    )
-                )
+        rows = [
+            (
+                PARTS[part][0],
+                f"{it.items:,}",
+                f"{it.lengths[0]:,}",
+                f"{it.quantile(MEDIAN):,}",
+                f"{it.mean:,.1f}",
+                f"{it.quantile(MOST):,}",
+                f"{it.lengths[-1]:,}",
+            )
+            for part, it in self._spreads.items()
+        ]
         return heads, tuple(rows)
 
     def text(self) -> str:
@@ -231,10 +248,9 @@ class LengthsViewModel(QObject):
             return
         self.measuring = False
         self.unit, self.context = record["unit"], record["context"]
-        self._numbers = _unpacked(record["numbers"])
-        parts = {part: _unpacked(record[part]) for part in ("prompt", "demonstration", "teacher")}
-        parts["total"] = parts["prompt"] + parts["demonstration"]
-        self._lengths = parts
+        self.items = record["items"]
+        spreads = {part: _spread(record[part]) for part in PARTS}
+        self._spreads = {part: it for part, it in spreads.items() if it.lengths.size}
         self._histograms, self._table = self._counted(), self._figured()
         self.progress.emit("")
         self.changed.emit()
@@ -299,5 +315,5 @@ def _value(stage: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _unpacked(text: str) -> Integers:
-    return np.frombuffer(base64.b64decode(text), "<i4").astype(np.int32)
+def _spread(record: Mapping[str, Any]) -> Spread:
+    return Spread(unpacked(record["lengths"]), unpacked(record["counts"]), record["longest"])

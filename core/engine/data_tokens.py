@@ -7,7 +7,6 @@ Nothing is downloaded: where no tokenizer is at hand, characters are counted, an
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import logging
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -23,6 +21,7 @@ from core.data.chat import answer_ids, prompt_ids, teacher_messages
 from core.data.example import Example, Message
 from core.data.survey import TELL_EVERY
 from core.engine.data_desk import Desk
+from core.engine.data_lengths import Lengths, distributions
 from core.engine.data_process import serve
 from core.errors import UserError
 from core.lm.load import TOKENIZER_FILES
@@ -33,11 +32,8 @@ from core.store.home import Home
 
 _LOG = logging.getLogger(__name__)
 CONTEXT = "max_position_embeddings"
-PARTS = ("prompt", "demonstration", "teacher")
 
 Progress = Callable[[int, int], None]
-Lengths = tuple[int, int, int]
-"""Of the prompt, of the demonstration, of the teacher's prompt; 0 where there is none."""
 
 
 class TokenDesk:
@@ -64,12 +60,11 @@ class TokenDesk:
             if example is not None:
                 numbers.append(number)
                 found.append(_measured(example, template, tokenizer))
-        table = np.array(found, dtype="<i4").reshape(-1, len(PARTS))
         return {
             "unit": "characters" if tokenizer is None else "tokens",
             "context": context,
-            "numbers": _packed(np.array(numbers, dtype="<i4")),
-            **{part: _packed(table[:, place]) for place, part in enumerate(PARTS)},
+            "items": len(found),
+            **distributions(numbers, found),
         }
 
     def render(self, given: Mapping[str, Any], heard: Progress) -> Any:
@@ -146,11 +141,6 @@ def _context(folder: Path) -> int | None:
         return None
     found = config.get(CONTEXT) or config.get("text_config", {}).get(CONTEXT)
     return found if isinstance(found, int) else None
-
-
-def _packed(values: Any) -> str:
-    """Little-endian 32-bit integers in base64: a hundred thousand of them are read in a moment."""
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 
 if __name__ == "__main__":

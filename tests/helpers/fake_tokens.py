@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.data.chat import teacher_messages
 from core.data.example import Message
 from core.engine.data_desk import Desk
+from core.engine.data_lengths import distributions
 from core.engine.data_process import serve
 
 CONTEXT = 40
 ENDLESS = "characters for ever"
 """A template with which measuring does not end."""
-
-
-def packed(values: list[int]) -> str:
-    return base64.b64encode(np.array(values, "<i4").tobytes()).decode()
 
 
 def words(messages: tuple[Message, ...]) -> int:
@@ -36,15 +30,19 @@ def lengths(given: Mapping[str, Any], heard: Callable[[int, int], None]) -> Any:
         time.sleep(600)
     good = [(number, it) for number, it in items.good() if it is not None]
     known = given.get("model") is not None
+    found = [
+        (
+            words(it.messages),
+            len(it.demonstration.split()),
+            words(teacher_messages(it)) if it.demonstration else 0,
+        )
+        for _, it in good
+    ]
     return {
         "unit": "tokens" if known else "characters",
         "context": CONTEXT if known else None,
-        "numbers": packed([number for number, _ in good]),
-        "prompt": packed([words(it.messages) for _, it in good]),
-        "demonstration": packed([len(it.demonstration.split()) for _, it in good]),
-        "teacher": packed(
-            [words(teacher_messages(it)) if it.demonstration else 0 for _, it in good]
-        ),
+        "items": len(good),
+        **distributions([number for number, _ in good], found),
     }
 
 

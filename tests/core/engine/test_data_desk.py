@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from core.engine import data_process, spawn
 from core.engine.data_desk import Desk
+from core.engine.data_lengths import distributions, unpacked
 from core.engine.data_tokens import TokenDesk
 from core.errors import UserError
 from core.store.home import Home
@@ -81,21 +81,35 @@ def test_that_a_wrong_source_is_said_in_words() -> None:
     assert "exactly one of file, hub, demo" in answer["error"]
 
 
-def _unpacked(text: str) -> list[int]:
-    return np.frombuffer(base64.b64decode(text), "<i4").tolist()
+def _spread(record: dict[str, Any], part: str) -> list[int]:
+    """Every length as often as it occurs."""
+    lengths, counts = (unpacked(record[part][it]) for it in ("lengths", "counts"))
+    return list(np.repeat(lengths, counts))
 
 
 def test_that_lengths_are_counted_in_tokens_where_a_tokenizer_is_at_hand() -> None:
     model = {"name": "rekindle-1m"}
     record = _asked(TokenDesk(None), "lengths", source=SCIENCE, model=model)[-1]["record"]
-    assert (record["unit"], record["context"]) == ("tokens", 512)
-    prompt, shown, teacher = (
-        _unpacked(record[it]) for it in ("prompt", "demonstration", "teacher")
+    assert (record["unit"], record["context"], record["items"]) == ("tokens", 512, 12)
+    prompt, shown, teacher, total = (
+        _spread(record, it) for it in ("prompt", "demonstration", "teacher", "total")
     )
-    assert len(prompt) == 12
-    assert all(t > p + d - 4 for p, d, t in zip(prompt, shown, teacher, strict=True))
-    rendered = _asked(TokenDesk(None), "render", source=SCIENCE, number=4, model=model)
-    assert rendered[-1]["record"]["student"]["tokens"] == prompt[4]
+    assert len(prompt) == len(shown) == len(teacher) == len(total) == 12
+    assert sum(total) == sum(prompt) + sum(shown)
+    assert sum(teacher) > sum(total)
+    number = record["prompt"]["longest"]
+    rendered = _asked(TokenDesk(None), "render", source=SCIENCE, number=number, model=model)
+    assert rendered[-1]["record"]["student"]["tokens"] == max(prompt)
+
+
+def test_that_what_an_item_lacks_has_no_length() -> None:
+    found = distributions([3, 5, 9], [(4, 0, 0), (7, 2, 12), (4, 0, 0)])
+    assert list(unpacked(found["prompt"]["lengths"])) == [4, 7]
+    assert list(unpacked(found["prompt"]["counts"])) == [2, 1]
+    assert list(unpacked(found["demonstration"]["lengths"])) == [2]
+    assert found["teacher"]["longest"] == 5
+    assert list(unpacked(found["total"]["lengths"])) == [4, 9]
+    assert distributions([], [])["prompt"]["longest"] is None
 
 
 def test_that_characters_are_counted_elsewhere() -> None:
@@ -104,7 +118,7 @@ def test_that_characters_are_counted_elsewhere() -> None:
     ]
     (item,) = _asked(Desk(), "item", source=SCIENCE, number=0)
     assert record["unit"] == "characters"
-    assert _unpacked(record["prompt"])[0] == len(item["record"]["student"][0][1])
+    assert len(item["record"]["student"][0][1]) in _spread(record, "prompt")
     (told,) = _asked(TokenDesk(None), "render", source=SCIENCE, number=0)
     assert "not on this machine" in told["error"]
 
