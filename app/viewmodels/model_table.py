@@ -91,7 +91,8 @@ class CheckpointsModel(QAbstractTableModel):
         if role == ROLE_ROLE:
             return node.role if column == "title" else ""
         if role == Qt.ItemDataRole.ToolTipRole:
-            return node.tip if column in ("scores", "fraction", "state") else ""
+            own = node.tip if column in ("scores", "fraction", "state") else ""
+            return own or self._text(node, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(column)
         return None

@@ -39,7 +39,7 @@ class NodeView:
         parent: key of its parent, "" for none.
         title: the stage that made it; the model's name for a base.
         role: "base", "degraded", "recovered", "expert" or "".
-        runs: names of the runs that made or found it.
+        runs: the newest of the runs that made or found it, and how many more.
         run: id of the newest of them, "" for none.
         scores: newest accuracy of each task in per cent, "" where nothing was measured.
         fraction: recovered fraction of each task, "" where there is none.
@@ -124,7 +124,8 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
     names = dict.fromkeys(
         shelf.runs[maker.run].name for maker in item.makers if maker.run in shelf.runs
     )
-    runs = ", ".join(names) or ("no run knows it" if not item.known else "run deleted")
+    every = ", ".join(names) or ("no run knows it" if not item.known else "run deleted")
+    runs = f"{list(names)[-1]} and {len(names) - 1} more" if len(names) > 1 else every
     run = next((it.run for it in reversed(item.makers) if it.run in shelf.runs), "")
     title, role, state = _title(item), _role(item), STATES[item.state]
     folder = item.weights or item.folder
@@ -132,7 +133,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         ((kind, str(item.spec[kind])) for kind in ("name", "hub", "gguf") if item.spec.get(kind)),
         ("folder", str(folder)),
     )
-    searched = (title, item.kind, role, runs, state, item.storage)
+    searched = (title, item.kind, role, every, state, item.storage)
     return NodeView(
         key=item.identity,
         parent=item.parent if item.parent in shelf.items and item.parent else "",

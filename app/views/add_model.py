@@ -16,7 +16,7 @@ from app.widgets.theme import Theme
 
 ORIGINS = (("folder", "Folder"), ("gguf", "GGUF file"), ("hub", "Hugging Face hub"))
 PLACEHOLDERS = {
-    "folder": "a folder with config.json and safetensors",
+    "folder": "the folder of a model",
     "gguf": "a file that ends in .gguf",
     "hub": "owner/name",
 }
