@@ -110,7 +110,9 @@ class JobsViewModel(QObject):
     def start(self, job: Job, title: str = "") -> int:
         """Begin a job, or let it wait for its turn; the answer is its key."""
         key = next(self._keys)
-        named = title or f"{TITLES[job.kind]} {words_of_source(job.source)}"
+        whole = job.kind in ("download", "look_up")
+        source = job.source if whole else words_of_source(job.source)
+        named = title or f"{TITLES[job.kind]} {source}"
         self._tasks[key] = _Task(key, job, named)
         self._begin_next()
         self.changed.emit()

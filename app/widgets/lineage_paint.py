@@ -137,6 +137,6 @@ def _node(painter: QPainter, theme: Theme, look: Look, key: str) -> None:
 
 
 def _line(painter: QPainter, box: QRectF, line: int, text: str, left: float, wide: float) -> None:
-    shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, int(wide) + 1)
+    shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(wide) + 1)
     place = QRectF(box.left() + left, box.top() + LINES[line], wide + 2, LINE_HIGH)
     painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
