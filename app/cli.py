@@ -233,8 +233,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         well = cli_doctor.report(findings, None if wants_json else _console())
         raise typer.Exit(DONE if well else FAILED)
 
-    on_data = cli_data.commands(lambda json: None if json or options.json else _console())
-    app.add_typer(on_data, name="data")
+    cli_data.register(app, lambda json: None if json or options.json else _console())
     return app
 
 

@@ -27,26 +27,27 @@ SHOWN_GROUPS = 12
 EXAMPLE_CHARACTERS = 60
 
 
-def commands(console_of: Callable[[bool], Console | None]) -> typer.Typer:
-    """The commands on data.
+def register(app: typer.Typer, console_of: Callable[[bool], Console | None]) -> None:
+    """Add the commands on data.
 
     Args:
+        app: the command line.
         console_of: where to write for a person; None for a program. Told whether `--json` was given.
     """
-    app = typer.Typer(help="Look at data.", no_args_is_help=True)
+    data = typer.Typer(help="Look at data.", no_args_is_help=True)
 
-    @app.callback()
+    @data.callback()
     def start() -> None:
         """Look at data."""
 
-    @app.command()
+    @data.command()
     def inspect(file: DataFile, columns: ColumnMap = None, json: Json = False) -> None:
         """What a file holds, and all that is wrong with it. Exit status 1: a run could not read all of it."""
         console, source = console_of(json), source_of(file, columns or ())
         well = report(source, inspected(Home.default(), source, console), console)
         raise typer.Exit(OK if well else WRONG)
 
-    return app
+    app.add_typer(data, name="data")
 
 
 def source_of(file: Path, mapping: Sequence[str]) -> dict[str, Any]:

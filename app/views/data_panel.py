@@ -56,6 +56,7 @@ TEACHING = (
     "Choose a dataset above, import a file, or drop one here: JSON Lines, JSON, CSV, Parquet, or a folder that "
     "datasets wrote. The file stays where it is."
 )
+DATA_FILTER = "Data (*.jsonl *.ndjson *.json *.csv *.parquet);;All files (*)"
 FOLDER = "data.folder"
 PART = "data.part"
 LIST_HEIGHT = 206
@@ -323,7 +324,8 @@ class DataPanel(Page):
         menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
 
     def _import_file(self) -> None:
-        self._import(self._dialogs.ask_data(self, self._settings.views.get(FOLDER, "")))
+        start = self._settings.views.get(FOLDER, "")
+        self._import(self._dialogs.choose_file(self, "Import data", start, DATA_FILTER))
 
     def _import_folder(self) -> None:
         start = self._settings.views.get(FOLDER, "")

@@ -50,9 +50,9 @@ class Answering(Dialogs):
     """Answers with a path that the test sets."""
 
     def __init__(self) -> None:
-        self.path: str | None = None
+        self.path = ""
 
-    def ask_data(self, parent: QWidget, folder: str) -> str | None:
+    def choose_file(self, parent: QWidget, title: str, start: str, kinds: str) -> str:
         return self.path
 
 
