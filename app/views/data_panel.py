@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSortFilterProxyModel, Qt
+from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
@@ -74,6 +74,8 @@ class DataPanel(Page):
         dialogs: asks for a file.
     """
 
+    new_wanted = Signal()
+
     def __init__(
         self, application: Application, settings: Settings, theme: Theme, dialogs: Dialogs
     ) -> None:
@@ -91,11 +93,10 @@ class DataPanel(Page):
         restore(self.halves, settings, [LIST_HEIGHT, 480])
         self.column.addWidget(self.halves, 1)
         model = self._model
-        model.changed.connect(lambda: self.later(self._show_list, self._show_part))
-        model.lengths.changed.connect(lambda: self.later(self._show_part))
-        model.leaks.changed.connect(lambda: self.later(self._show_part))
+        model.changed.connect(self._show_all)
+        for signal in (model.lengths.changed, model.leaks.changed, theme.changed):
+            signal.connect(self._show_again)
         application.runsChanged.connect(model.refresh)
-        theme.changed.connect(lambda: self.later(self._show_part))
         self._keys()
         kept = settings.views.get(PART, "items")
         self.part.choose(kept if kept in dict(PARTS) else "items")
@@ -309,8 +310,17 @@ class DataPanel(Page):
         self.part.choose("leaks")
         self.leaks.start()
 
+    # Connected as methods, so that they end with the panel.
+
+    def _show_all(self) -> None:
+        self.later(self._show_list, self._show_part)
+
+    def _show_again(self) -> None:
+        self.later(self._show_part)
+
     def _use(self) -> None:
-        self._model.use()
+        if self._model.use():
+            self.new_wanted.emit()
 
     def _forget(self) -> None:
         if self._can_forget():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pytestqt.qtbot import QtBot
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.model_table import COLUMNS, CheckpointsModel
+from app.views.checkpoints_panel import CheckpointsPanel
 from app.views.dialogs import Dialogs
 from app.views.models_page import ModelsPage
 from app.widgets.forest import GraphNode
@@ -58,10 +59,11 @@ class Answers(Dialogs):
 @dataclass
 class Desk:
     application: Application
-    page: ModelsPage
+    page: CheckpointsPanel
     dialogs: Answers
     home: Home
     messages: list[tuple[str, str, str]]
+    kept: list[QWidget] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def desk(tmp_path: Path, theme: Theme, qtbot: QtBot) -> Iterator[Desk]:
     application = Application(home, settings)
     messages: list[tuple[str, str, str]] = []
     application.message.connect(lambda *said: messages.append(said))
-    page = ModelsPage(application, settings, theme, dialogs)
+    page = CheckpointsPanel(application, settings, theme, dialogs)
     qtbot.addWidget(page)
     page.resize(1104, 736)
     page.show()
@@ -476,16 +478,24 @@ def test_that_every_control_has_a_name_and_every_action_a_title_of_its_own(desk:
     assert not next(it for it in actions if it.title == "Use as base").enabled()
 
 
-def test_that_segments_appear_with_the_second_part_and_are_remembered(
-    desk: Desk, qtbot: QtBot
+def test_that_the_parts_of_the_page_are_remembered_and_have_actions_of_their_own(
+    desk: Desk, theme: Theme, qtbot: QtBot
 ) -> None:
-    page = desk.page
-    assert not page.parts.isVisible()
-    panel = QWidget()
-    page.add_panel("data", panel)
-    assert page.parts.isVisible()
-    button(page, "Part: Data").click()
-    assert page.stack.currentWidget() is panel
+    settings = Settings()
+    page = ModelsPage(desk.application, settings, theme, desk.dialogs)
+    desk.kept.append(page)
+    qtbot.addWidget(page)
+    page.show()
+    titles = {it.title for it in page.page_actions()}
+    assert "Export checkpoint" in titles
+    qtbot.mouseClick(button(page, "Part: Data"), Qt.MouseButton.LeftButton)
+    assert page.data.isVisible()
+    assert not page.checkpoints.isVisible()
+    assert not titles & {it.title for it in page.page_actions()}
+    again = ModelsPage(desk.application, settings, theme, desk.dialogs)
+    desk.kept.append(again)
+    qtbot.addWidget(again)
+    assert again.parts.current() == "data"
 
 
 @pytest.mark.parametrize("folded", [(), ("0",)])
