@@ -31,6 +31,7 @@ from app.views.page import SPACING
 from app.widgets.controls import Button, Picker, Segments, label, restyle
 from app.widgets.legend import Legend
 from app.widgets.theme import Theme
+from app.widgets.title_picker import TitlePicker
 
 BUTTON_KINDS = ("", "primary", "danger", "quiet", "dashed", "segment", "legend", "rail")
 STATES = ("normal", "hover", "focus", "disabled", "checked")
@@ -137,9 +138,9 @@ def choices(theme: Theme) -> QWidget:
     column.addLayout(row)
     row = QHBoxLayout()
     row.addWidget(Segments(theme, "Sample", (("a", "first"), ("b", "second"), ("c", "third"))))
-    picker = Picker("Sample metric")
-    picker.set_options((("a", "Divergence to teacher"), ("b", "Entropy")), "a")
-    row.addWidget(picker)
+    for picker in (Picker("Sample metric"), TitlePicker("Sample title")):
+        picker.set_options((("a", "Divergence to teacher"), ("b", "Entropy")), "a")
+        row.addWidget(picker)
     tool = QToolButton()
     tool.setText("Tool")
     tool.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -39,7 +39,9 @@ from app.widgets.controls import (
     label,
 )
 from app.widgets.explained import Explained
+from app.widgets.lineage import LineageGraph
 from app.widgets.messages import Empty, Notice
+from app.widgets.recipe_strip import RecipeStrip
 from app.widgets.scale import CARD_RADIUS, TYPE_SCALE
 from app.widgets.spec_form import SpecForm
 from app.widgets.stage_strip import StageStrip
@@ -225,9 +227,8 @@ class GalleryPage(Page):
 
     def _stages(self) -> QWidget:
         box, column = column_box()
-        for recipe in (False, True):
-            strip = StageStrip(self._theme, recipe=recipe)
-            strip.set_cards(samples.STAGES, 0 if recipe else -1)
+        for strip, chosen in ((StageStrip(self._theme), -1), (RecipeStrip(self._theme), 0)):
+            strip.set_cards(samples.STAGES, chosen)
             column.addWidget(strip)
         return box
 
@@ -252,7 +253,9 @@ class GalleryPage(Page):
         base = QTreeWidgetItem(tree, ["base", "base"])
         QTreeWidgetItem(QTreeWidgetItem(base, ["nf4", "quantize"]), ["recovered", "sdft"])
         tree.expandItem(base)
-        for title, view in (("Table", table), ("List", items), ("Tree", tree)):
+        graph = LineageGraph(self._theme, "Sample lineage")
+        graph.set_nodes(samples.FAMILY)
+        for title, view in (("Table", table), ("List", items), ("Tree", tree), ("Graph", graph)):
             tabs.addTab(view, title)
         return tabs
 

@@ -7,6 +7,7 @@ import numpy as np
 from app.viewmodels.recipe_types import Choice, FieldView
 from app.viewmodels.types import Completion, Heatmap, StageCard
 from app.viewmodels.words import NONE
+from app.widgets.forest import GraphNode
 from app.widgets.tables import Cell, Column
 
 STEPS = 120
@@ -108,6 +109,13 @@ ROWS = (
         Cell("27.5"),
         Cell(NONE, "third", tip="no score"),
     ),
+)
+
+FAMILY = (
+    GraphNode("base", "", "base", "smollm2-135m", "257 MiB", "base"),
+    GraphNode("nf4", "base", "nf4", "quantize", "90 MiB", "degraded"),
+    GraphNode("back", "nf4", "recovered", "sdft", "48.5 %", "recovered", badge="best"),
+    GraphNode("gone", "nf4", "again", "sdft", "", "recovered", faded=True),
 )
 
 COMPLETION = Completion(
