@@ -4,78 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
-from app.settings import Settings
-from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.views.main_window import MainWindow
-from app.widgets.theme import Theme
 from core.engine import liveness
 from core.recipe.files import dump
 from core.recipe.spec import Recipe
-from core.store.home import Home
 from core.store.store import Store
-from tests.app.test_main_window import Answers
+from tests.app.replaying import picture
+from tests.flow.desk import Desk
 from tests.flow.road import road
-
-WAIT_MS = 240_000
-
-
-class Desk:
-    """Windows over one home folder, opened and closed as a person would."""
-
-    def __init__(self, home: Home, qtbot: QtBot, qapp: QApplication) -> None:
-        self.home = home
-        self.qtbot = qtbot
-        self.theme = Theme(qapp, "light")
-        self.answers = Answers()
-        self._open: MainWindow | None = None
-
-    def open(self) -> MainWindow:
-        settings = Settings.load(self.home.settings)
-        application = Application(self.home, settings)
-        self._open = MainWindow(application, settings, self.theme, self.answers)
-        self._open.show()
-        self.qtbot.waitExposed(self._open)
-        return self._open
-
-    def close(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open.application.deleteLater()
-            self._open.deleteLater()
-            self._open = None
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        self.qtbot.waitUntil(condition, timeout=WAIT_MS)
-
 
 SETTLED_MS = 700
 """Longer than the log is behind: a batch of the recorder, a look of the tail, and a slice."""
-
-
-@pytest.fixture
-def desk(tmp_path: Path, qtbot: QtBot, qapp: QApplication) -> Iterator[Desk]:
-    home = Home(tmp_path / "home")
-    home.create()
-    made = Desk(home, qtbot, qapp)
-    yield made
-    made.close()
-    with Store.open(home.database) as store:
-        for row in store.runs():
-            if liveness.is_live(row) and row.pid is not None:
-                os.killpg(row.pid, signal.SIGKILL)
-    qapp.styleHints().colorSchemeChanged.disconnect(made.theme.follow)
-    qapp.setStyleSheet("")
-    made.theme.deleteLater()
 
 
 def small(folder: Path, steps: int) -> Recipe:
@@ -95,27 +39,6 @@ def start(desk: Desk, window: MainWindow, recipe: Recipe) -> RunViewModel:
     run = window.run_page.run
     assert run is not None
     return run
-
-
-def picture(run: RunViewModel) -> dict[str, object]:
-    """Everything the run page paints, in comparable form."""
-    return {
-        "stages": run.stages(),
-        "scores": run.score_table(),
-        "facts": run.facts,
-        "status": run.status_text,
-        "series": {
-            key: [(it.stage, it.x.tolist(), it.y.tolist()) for it in run.series(key)]
-            for key in run.available_keys()
-        },
-        "cka": [
-            (it.label, it.heatmap.rows, np.nan_to_num(it.heatmap.values, nan=-9).tolist())
-            for it in run.cka_maps()
-        ],
-        "completions": tuple(run.completions()),
-        "guards": run.guards(),
-        "log": tuple(run.log()),
-    }
 
 
 def whole_picture(desk: Desk, run: RunViewModel) -> dict[str, object]:

@@ -19,6 +19,8 @@ from shiboken6 import isValid
 GRACE_SECONDS = 2.0
 """What was told to end may take so long."""
 _SERVANTS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+_FOR_GOOD = ("Dummy", "tqdm_monitor")
+"""Threads that live as long as the process: the entry of a QThread that ran Python code, and tqdm's only one."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,7 @@ def _ownerless_timers(before: Before) -> list[str]:
 
 def _threads(before: Before, grace: float) -> list[str]:
     running = [it for it in threading.enumerate() if it not in before.threads]
-    # A QThread that ran Python code leaves a dummy entry that lives as long as the process.
-    running = [it for it in running if not it.name.startswith("Dummy")]
+    running = [it for it in running if not it.name.startswith(_FOR_GOOD)]
     for it in running:
         it.join(timeout=grace)  # rich tells its refresh thread to end and does not wait for it
     return [f"thread {it.name}" for it in running if it.is_alive()]
