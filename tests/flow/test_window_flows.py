@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PySide6.QtWidgets import QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from core.engine import liveness
@@ -53,6 +54,13 @@ def spoilt(recipe: Recipe) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
+def written(hands: Hands) -> str:
+    """The recipe as the page shows it."""
+    editor = hands.find("Recipe as YAML")
+    assert isinstance(editor, QPlainTextEdit)
+    return editor.toPlainText()
+
+
 def test_that_a_run_is_mended_started_watched_stopped_resumed_reused_and_deleted(
     desk: Desk, hands: Hands, tmp_path: Path
 ) -> None:
@@ -93,7 +101,7 @@ def test_that_a_run_is_mended_started_watched_stopped_resumed_reused_and_deleted
     hands.click("Use these settings", "Duplicate and edit")
     hands.until(lambda: window.page == "new")
     hands.click("Part of the recipe: Stage")
-    hands.until(lambda: f"max_steps: {STEPS}" in window.new_page.yaml.toPlainText())
+    hands.until(lambda: f"max_steps: {STEPS}" in written(hands))
 
     hands.press("Ctrl+1")
     hands.row("Runs", NAME)
