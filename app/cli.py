@@ -6,15 +6,13 @@ so that listing runs never waits for torch.
 
 from __future__ import annotations
 
-import sys
-import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -26,10 +24,9 @@ from app import (
     cli_estimate,
     cli_geometry,
     cli_models,
-    cli_several,
     cli_sweep,
 )
-from app.cli_display import Display, JsonLines, result_table, run_table, show, write_json
+from app.cli_display import run_table, show, terminal, write_json
 from app.cli_options import (
     Compared,
     Detach,
@@ -45,32 +42,28 @@ from app.cli_options import (
     Swept,
 )
 from app.cli_result import result_of
-from app.viewmodels import words
+from app.cli_running import (
+    BAD_INPUT,
+    DONE,
+    FAILED,
+    Execute,
+    begin_run,
+    execute_here,
+    opened,
+    stop_run,
+)
 from app.viewmodels.presets import QUICKSTART
 from app.viewmodels.queueing import queue_tagged
 from core.analysis.paired_proportions import MARGIN
-from core.engine import control, estimate_process, liveness, spawn
+from core.engine import estimate_process
 from core.errors import UserError
-from core.events import Event, RunStatus
 from core.recipe.files import load
 from core.recipe.spec import Recipe
 from core.recipe.validate import check_files
 from core.store.home import Home
 from core.store.rows import RunRow
-from core.store.store import Store
 
-DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
-EXIT: Mapping[RunStatus, int] = {"done": DONE, "stopped": STOPPED}
-WAIT_SECONDS = 0.2
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-PLAIN_WIDTH = 140
-"""Columns of tables that are not written to a terminal."""
-
-
-class Execute(Protocol):
-    """Runs a queued run in this process; `core.engine.worker.execute`."""
-
-    def __call__(self, uid: str, home: Home, on_event: Callable[[Event], None]) -> RunStatus: ...
 
 
 Gui = Callable[[bool], int]
@@ -132,17 +125,17 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         wants_json = json or options.json
         home = Home.default()
         if sweep:
-            begin = partial(_begin, execute, home, processes=processes, json=wants_json)
-            say = None if wants_json else _console().print
+            begin = partial(begin_run, execute, home, processes=processes, json=wants_json)
+            say = None if wants_json else terminal().print
             wanted = cli_sweep.recipes(recipe, settings or (), sweep, paired=paired, detach=detach)
             raise typer.Exit(cli_sweep.run(home, *wanted, partial(begin, detach=False), say))
         uid = _queue(home, checked(recipe, settings or ()), wants_json)
-        raise typer.Exit(_begin(execute, home, uid, processes, detach=detach, json=wants_json))
+        raise typer.Exit(begin_run(execute, home, uid, processes, detach=detach, json=wants_json))
 
     @app.command()
     def estimate(recipe: RecipeFile, settings: Replacing = None, json: Json = False) -> None:
         """What a recipe will need: memory with its sum, and time. Exit status 1: it will not fit."""
-        console = None if json or options.json else _console()
+        console = None if json or options.json else terminal()
         found = estimate_process.ask(load(recipe, settings or ()), Home.default())
         raise typer.Exit(DONE if cli_estimate.report(found, console) else FAILED)
 
@@ -153,29 +146,31 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         """Go on with a run that was stopped or interrupted, failed, or was never started."""
         wants_json = json or options.json
         home = Home.default()
-        with _store(home) as store:
+        with opened(home) as store:
             row = store.find(name)
             if row.status == "done":
                 raise UserError(
                     f"The run {row.uid} is finished.", "Start its recipe again instead."
                 )
-        raise typer.Exit(_begin(execute, home, row.uid, processes, detach=detach, json=wants_json))
+        raise typer.Exit(
+            begin_run(execute, home, row.uid, processes, detach=detach, json=wants_json)
+        )
 
     @app.command()
     def runs(json: Json = False) -> None:
         """List all runs, newest first."""
-        with _store(Home.default()) as store:
+        with opened(Home.default()) as store:
             rows = store.runs()
         if json or options.json:
             for row in rows:
                 write_json({"type": "run", **_row_fields(row)})
         else:
-            _console().print(run_table(rows) if rows else "No runs yet.")
+            terminal().print(run_table(rows) if rows else "No runs yet.")
 
     @app.command("show")
     def show_run(name: RunName, json: Json = False) -> None:
         """Show a run: state, accuracies, CKA, checkpoints."""
-        with _store(Home.default()) as store:
+        with opened(Home.default()) as store:
             row = store.find(name)
             result = result_of(store, row.uid)
             checkpoints = store.checkpoints(row.uid)
@@ -184,7 +179,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             fields["checkpoints"] = [it.__dict__ for it in checkpoints]
             write_json({"type": "run", **fields})
         else:
-            show(_console(), row, result, checkpoints)
+            show(terminal(), row, result, checkpoints)
 
     @app.command()
     def compare(
@@ -193,9 +188,9 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         json: Json = False,
     ) -> None:
         """What a difference is worth: paired intervals and tests, task by task."""
-        with _store(Home.default()) as store:
+        with opened(Home.default()) as store:
             pairs = cli_compare.pairs_of(store, names, margin / 100)
-        cli_compare.report(pairs, margin / 100, None if json or options.json else _console())
+        cli_compare.report(pairs, margin / 100, None if json or options.json else terminal())
 
     @app.command()
     def geometry(
@@ -204,8 +199,8 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
         json: Json = False,
     ) -> None:
         """Whether a checkpoint's CKA foretells the accuracy it lost. Exit status 1: too few checkpoints."""
-        console = None if json or options.json else _console()
-        with _store(Home.default()) as store:
+        console = None if json or options.json else terminal()
+        with opened(Home.default()) as store:
             drawn = cli_geometry.report(store, names or (), task, console)
         raise typer.Exit(DONE if drawn else FAILED)
 
@@ -219,9 +214,9 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
     ) -> None:
         """Ask a run to stop and wait until it has."""
         home = Home.default()
-        with _store(home) as store:
+        with opened(home) as store:
             row = store.find(name)
-            _stop(home, store, row, keep=not discard, json=json or options.json)
+            stop_run(home, store, row, keep=not discard, json=json or options.json)
 
     cli_models.register(app, lambda: options.json)
 
@@ -229,11 +224,11 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
     def doctor(json: Json = False) -> None:
         """Check this machine: database, disk, memory, GPU, NF4, decoding, one step of SDFT."""
         wants_json = json or options.json
-        findings = cli_doctor.findings(Home.default(), None if wants_json else _console())
-        well = cli_doctor.report(findings, None if wants_json else _console())
+        findings = cli_doctor.findings(Home.default(), None if wants_json else terminal())
+        well = cli_doctor.report(findings, None if wants_json else terminal())
         raise typer.Exit(DONE if well else FAILED)
 
-    cli_data.register(app, lambda json: None if json or options.json else _console())
+    cli_data.register(app, lambda json: None if json or options.json else terminal())
     return app
 
 
@@ -273,93 +268,24 @@ def checked(path: Path, settings: Sequence[str]) -> Recipe:
 
 
 def _queue(home: Home, recipe: Recipe, json: bool) -> str:
-    with _store(home) as store:
+    with opened(home) as store:
         uid = queue_tagged(store, recipe, ())
     if json:
         write_json({"type": "run_queued", "run": uid, "name": recipe.name})
     else:
-        _console().print(f"Run {uid}: {recipe.name}", markup=False)
+        terminal().print(f"Run {uid}: {recipe.name}", markup=False)
     return uid
-
-
-def _begin(
-    execute: Execute, home: Home, uid: str, processes: int, *, detach: bool, json: bool
-) -> int:
-    """Execute the run here, in a worker of its own, or in several."""
-    if detach:
-        return _detach(home, uid, json, processes)
-    if processes > 1:
-        execute = cli_several.Watch(processes)
-    return _execute(execute, home, uid, json)
-
-
-def _execute(execute: Execute, home: Home, uid: str, json: bool) -> int:
-    """Run in this process, show what happens, and give the exit status."""
-    display = JsonLines() if json else Display(_console())
-    status: RunStatus = "stopped"
-    try:
-        with display:
-            status = execute(uid, home, display.on_event)
-    except KeyboardInterrupt:  # before the engine took over the signal
-        with _store(home) as store:
-            if store.run(uid).status == "queued":
-                store.set_status(uid, "stopped")
-    with Store.open(home.database, read_only=True) as store:
-        result = result_of(store, uid)
-    if json:
-        write_json({"type": "result", "run": uid, **result.fields()})
-    else:
-        console = _console()
-        console.print(result_table(result))
-        console.print(f"Run {uid}: {result.status_text}", markup=False)
-    return EXIT.get(status, FAILED)
-
-
-def _detach(home: Home, uid: str, json: bool, processes: int) -> int:
-    process = spawn.start(uid, home, processes)
-    process.returncode = 0  # ours no longer: the worker goes on by itself, and nobody waits for it
-    if json:
-        write_json({"type": "detached", "run": uid, "pid": process.pid})
-    else:
-        _console().print(
-            f"Started in the background (process {process.pid}). Look with: python -m app show {uid}",
-            markup=False,
-        )
-    return DONE
-
-
-def _stop(home: Home, store: Store, row: RunRow, *, keep: bool, json: bool) -> None:
-    if row.status == "queued":
-        store.set_status(row.uid, "stopped")
-    elif not liveness.is_live(row):
-        liveness.reconcile(store)
-        raise UserError(
-            f"The run {row.uid} is not running ({words.status(store.run(row.uid).status)}).",
-            f"Go on with it by: python -m app resume {row.uid}",
-        )
-    else:
-        control.request_stop(home, row.uid, keep)
-        if not json:
-            _console().print("Asked to stop; the step in progress is finished first.")
-        while liveness.is_live(row := store.run(row.uid)):
-            time.sleep(WAIT_SECONDS)
-        liveness.reconcile(store)
-    status = store.run(row.uid).status
-    if json:
-        write_json({"type": "stopped", "run": row.uid, "status": status})
-    else:
-        _console().print(f"Run {row.uid}: {words.status(status)}", markup=False)
 
 
 def _without_window(execute: Execute, json: bool) -> int:
     """No screen: run the quickstart here, and say how to see more."""
     recipe = checked(QUICKSTART, ())
     if not json:
-        _console().print("There is no display for the window: running the quickstart here.")
+        terminal().print("There is no display for the window: running the quickstart here.")
     home = Home.default()
-    status = _execute(execute, home, _queue(home, recipe, json), json)
+    status = execute_here(execute, home, _queue(home, recipe, json), json)
     if not json:
-        _console().print(_OPEN_ELSEWHERE, markup=False)
+        terminal().print(_OPEN_ELSEWHERE, markup=False)
     return status
 
 
@@ -367,11 +293,6 @@ _OPEN_ELSEWHERE = (
     "To open the window: type `make run` in a desktop session, or over `ssh -X`; it shows the runs of "
     "this user."
 )
-
-
-def _store(home: Home) -> Store:
-    home.create()
-    return Store.open(home.database)
 
 
 def _row_fields(row: RunRow) -> dict[str, object]:
@@ -392,11 +313,6 @@ def _row_fields(row: RunRow) -> dict[str, object]:
     }
 
 
-def _console() -> Console:
-    terminal = sys.stdout.isatty()
-    return Console(highlight=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal)
-
-
 def _say_version(json: bool) -> None:
     try:
         version = metadata.version("rekindle")
@@ -405,4 +321,4 @@ def _say_version(json: bool) -> None:
     if json:
         write_json({"type": "version", "version": version})
     else:
-        _console().print(f"Rekindle {version}", markup=False)
+        terminal().print(f"Rekindle {version}", markup=False)

@@ -25,6 +25,8 @@ from core.events import Event, Heartbeat, Metrics, StageFinished
 from core.events import Progress as ProgressEvent
 from core.store.rows import CheckpointRow, LoggedEvent, RunRow
 
+PLAIN_WIDTH = 140
+"""Columns of tables that are not written to a terminal."""
 _STYLE = {"good": "green", "warning": "yellow", "error": "bold red", "info": ""}
 PLAIN_PROGRESS_SECONDS = 10.0
 """Without a terminal a line of progress comes at most this often."""
@@ -207,3 +209,9 @@ def show(
     for it in checkpoints:
         step = "" if it.final else f" (training state, step {it.step})"
         console.print(f"{it.stage}{step}: {it.path}, {words.size(it.bytes)}", markup=False)
+
+
+def terminal() -> Console:
+    """Where people read: as wide as the terminal, or one long line each where it is none."""
+    live = sys.stdout.isatty()
+    return Console(highlight=False, width=None if live else PLAIN_WIDTH, soft_wrap=not live)
