@@ -80,6 +80,7 @@ class Legend(QWidget):
         before: QWidget = self
         for key, text, _ in self._entries:
             button = self._buttons[key]
+            button.ensurePolished()  # before it, the font is not yet that of the style sheet
             metrics = button.fontMetrics()
             most = min(whole - AROUND_TEXT_PX, MOST_TEXT_PX)
             shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, most)

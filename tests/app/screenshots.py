@@ -99,7 +99,7 @@ def take(
             mine = [scene for scene in wanted if scene.state == state]
             with (
                 tempfile.TemporaryDirectory() as place,
-                stage_of(state, Path(place), application) as stage,
+                stage_of(state, Path(place, "rekindle"), application) as stage,
             ):
                 for scene in mine:
                     show(stage, scene)
