@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.widgets.controls import Button, colour_of
@@ -69,6 +69,11 @@ class Legend(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Flow into the new width."""
         super().resizeEvent(event)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Measure the words anew: they may have been measured before the style was known."""
+        super().showEvent(event)
         self._fit()
 
     def _fit(self) -> None:

@@ -67,17 +67,3 @@ def test_that_tab_reaches_the_entries_where_the_legend_stands(theme: Theme, qtbo
     first, second = legend.buttons.values()
     assert first.nextInFocusChain() is second
     assert second.nextInFocusChain() is after
-
-
-def test_that_entries_are_as_wide_as_their_words_from_the_beginning(
-    theme: Theme, qtbot: QtBot
-) -> None:
-    legend = Legend(theme)
-    qtbot.addWidget(legend)
-    legend.resize(600, 40)
-    legend.set_entries((name, f"entry {name}", "accent") for name in ("first", "second"))
-    at_first = [button.width() for button in legend.buttons.values()]
-    legend.show()
-    legend.resize(601, 40)
-    assert [button.width() for button in legend.buttons.values()] == at_first
-    legend.hide()
