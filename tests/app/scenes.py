@@ -21,7 +21,7 @@ from unittest import mock
 import psutil
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
@@ -256,3 +256,6 @@ def freeze(window: MainWindow) -> None:
         if timer.isActive() and not timer.isSingleShot() and timer.interval() < SWEEPS_BELOW_MS:
             timer.stop()
     window.stack.setFocus()
+    for area in window.findChildren(QScrollArea):  # the walk by Tab has scrolled them
+        area.verticalScrollBar().setValue(0)
+        area.horizontalScrollBar().setValue(0)
