@@ -10,6 +10,7 @@ The scale is that of QT_SCALE_FACTOR. The tests run this file in a process of it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -73,6 +74,7 @@ def take(
     extras: bool = True,
 ) -> None:
     """Write pictures named SCENE-THEME-SIZE.png into `folder`, and a report of the findings beside them."""
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
 
@@ -99,7 +101,8 @@ def take(
             mine = [scene for scene in wanted if scene.state == state]
             with (
                 tempfile.TemporaryDirectory() as place,
-                stage_of(state, Path(place, "rekindle"), application) as stage,
+                contextlib.chdir(place),  # the settings page shows the path
+                stage_of(state, Path("rekindle"), application) as stage,
             ):
                 for scene in mine:
                     show(stage, scene)
