@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.viewmodels import words
 from app.viewmodels.provenance import dataset_part, protocol_part, provenance, run_part
 from app.viewmodels.recipe_words import short_model
+from app.viewmodels.recovered import Recovered, judge
 from core.engine.removal import KEPT_SECONDS, Removal
 from core.engine.shelf import Item, Shelf
 from core.store.rows import ScoreRow
@@ -144,7 +145,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         run=run,
         size=item.bytes,
         scores=_scores(newest),
-        fraction=" · ".join(words.fraction(value) for value in _fractions(shelf, item).values()),
+        fraction=" · ".join(it.text for it in _fractions(shelf, item, newest).values() if it.sound),
         state=item.state,
         state_text=state,
         storage=item.storage,
@@ -167,13 +168,32 @@ def _scores(newest: Mapping[str, ScoreRow]) -> str:
     return f"{' · '.join(values)} %" if values else ""
 
 
-def _fractions(shelf: Shelf, item: Item) -> dict[str, float | None]:
-    """Task -> recovered fraction, as the newest run that judged it says."""
+def _fractions(shelf: Shelf, item: Item, newest: Mapping[str, ScoreRow]) -> dict[str, Recovered]:
+    """Task -> recovered fraction, as the newest run that judged it says; one within noise is named so."""
     for maker in reversed(item.makers):
         run = shelf.runs.get(maker.run)
         if run is not None and maker.stage in run.recovered_fraction:
-            return run.recovered_fraction[maker.stage]
+            return {
+                task: judge(
+                    value,
+                    _above(shelf, item, newest.get(task), "base"),
+                    _above(shelf, item, newest.get(task), "degraded"),
+                )
+                for task, value in run.recovered_fraction[maker.stage].items()
+            }
     return {}
+
+
+def _above(shelf: Shelf, item: Item, score: ScoreRow | None, role: str) -> ScoreRow | None:
+    """The score of the nearest ancestor of a role, by the same protocol; None where there is none."""
+    for _ in shelf.items:  # no more ancestors than there are checkpoints
+        if score is None or item.parent is None or item.parent not in shelf.items:
+            break
+        item = shelf.items[item.parent]
+        found = _newest(shelf.scores.get(item.identity, ())).get(score.task)
+        if _role(item) == role and found is not None and found.protocol == score.protocol:
+            return found
+    return None
 
 
 def _origin(shelf: Shelf, item: Item, score: ScoreRow) -> str:
@@ -189,11 +209,11 @@ def _origin(shelf: Shelf, item: Item, score: ScoreRow) -> str:
 
 def _tip(shelf: Shelf, item: Item, newest: Mapping[str, ScoreRow]) -> str:
     lines = [STATE_ABOUT[item.state]] if item.state in STATE_ABOUT else []
-    fractions = _fractions(shelf, item)
+    fractions = _fractions(shelf, item, newest)
     for task, score in newest.items():
         share = f"{words.plain(task)}: {score.correct} of {score.n}"
         if task in fractions:
-            share += f", recovered fraction {words.fraction(fractions[task])}"
+            share += f", recovered fraction: {fractions[task].text}"
         lines += [share, _origin(shelf, item, score)]
     return "\n".join(lines)
 
@@ -247,12 +267,13 @@ def _identity(shelf: Shelf, item: Item, names: Mapping[str, str]) -> list[Fact]:
 
 
 def _measured(shelf: Shelf, item: Item) -> list[Fact]:
-    fractions = _fractions(shelf, item)
+    found = shelf.scores.get(item.identity, ())
+    fractions = _fractions(shelf, item, _newest(found))
     lines = []
-    for score in shelf.scores.get(item.identity, ()):
+    for score in found:
         value = f"{100 * score.correct / score.n:.1f} % · {score.correct} of {score.n}"
         if score.task in fractions:
-            value += f" · fraction {words.fraction(fractions[score.task])}"
+            value += f" · fraction {fractions[score.task].text}"
         lines.append(Fact(words.plain(score.task), value, _origin(shelf, item, score)))
     return lines
 

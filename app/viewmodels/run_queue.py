@@ -44,8 +44,15 @@ MOST_COMPARED = 400
 """The newest runs among which one of the same recipe is looked for."""
 PROGRESS_ROLE = UID_ROLE + 20
 """Finished share of a run at work, 0-1 or None."""
-BY_EARLIER = "By the time that the newest finished run of the same recipe took."
-NOT_KNOWN = "No finished run of the same recipe says how long this one takes."
+TELLING_SHARE = 0.1
+"""Less of a run than this says nothing on how long the whole takes."""
+RECKONED = (
+    "By the time that the newest finished run of the same recipe took; where there is none, by the share that "
+    "is done."
+)
+NOT_KNOWN = (
+    "No finished run of the same recipe says how long this one takes, nor what is done of it."
+)
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -191,7 +198,7 @@ class RunQueue(QAbstractTableModel):
         waiting = self._workers.queue
         places = {it.uid: place for place, it in enumerate(waiting)}
         summaries = self._active()
-        left = {it.uid: self._left(it.uid) for it in summaries if it.uid not in places}
+        left = {it.uid: self._left(it) for it in summaries if it.uid not in places}
         running = [(self._device(uid), seconds) for uid, seconds in left.items()]
         lengths = {it.uid: self._length(it.uid) for it in waiting}
         ends = left if self.paused else {**left, **finish_times(running, waiting, lengths)}
@@ -214,11 +221,15 @@ class RunQueue(QAbstractTableModel):
                 return entries[other].seconds
         return None
 
-    def _left(self, uid: str) -> float | None:
-        entry, length = self._runs.entry(uid), self._length(uid)
-        if entry is None or length is None or entry.row.started is None:
+    def _left(self, run: RunSummary) -> float | None:
+        """Seconds that a running run still takes: by an earlier one, else by the share that is done."""
+        entry, length = self._runs.entry(run.uid), self._length(run.uid)
+        if entry is None or entry.row.started is None:
             return None
-        left = length - (time.time() - entry.row.started)
+        passed = time.time() - entry.row.started
+        if length is None and run.progress is not None and run.progress >= TELLING_SHARE:
+            length = passed / run.progress
+        left = length - passed if length is not None else 0.0
         return left if left > 0 else None  # it takes longer than the earlier one: nobody knows
 
     # Qt's interface
@@ -251,7 +262,7 @@ class RunQueue(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return _text(line, column)
             case Qt.ItemDataRole.ToolTipRole if column == "expected":
-                return NOT_KNOWN if line.expected == words.NONE else BY_EARLIER
+                return NOT_KNOWN if line.expected == words.NONE else RECKONED
             case Qt.ItemDataRole.ToolTipRole:
                 return _text(line, column)
             case _ if role == UID_ROLE:

@@ -17,6 +17,7 @@ from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
+from app.viewmodels import model_words
 from app.viewmodels.application import Application
 from app.viewmodels.model_table import COLUMNS, CheckpointsModel
 from app.views.checkpoints_panel import CheckpointsPanel
@@ -26,6 +27,8 @@ from app.widgets.forest import GraphNode
 from app.widgets.forest import lay_out as place
 from app.widgets.lineage import LineageGraph
 from app.widgets.theme import Theme
+from core.engine.shelf import ShelfReader
+from core.events import RunFinished, TaskEvaluated
 from core.store.home import Home
 from core.store.store import Store
 from tests.helpers.fake_hub import REPOSITORY, FakeHub
@@ -537,3 +540,30 @@ def test_that_thousands_of_nodes_make_no_qt_objects(theme: Theme, qtbot: QtBot) 
         graph.select(key)
         assert graph.viewport().rect().contains(graph.mapFromScene(graph.rect_of(key).center()))
     assert not graph.grab().isNull()
+
+
+@pytest.mark.parametrize(("nf4", "told"), [(8, "0.75"), (14, "loss within noise")])
+def test_that_a_fraction_of_a_loss_within_noise_is_no_number_here_either(
+    tmp_path: Path, nf4: int, told: str
+) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        uid = lay_out(home, store)
+        scores = [
+            score.model_copy(update={"correct": nf4})
+            for it in store.events(uid)
+            if isinstance(score := it.event, TaskEvaluated) and score.subject == "nf4"
+        ]
+        finished = RunFinished(
+            status="done", seconds=9.0, recovered_fraction={"lora": {"science": 0.75}}
+        )
+        store.record(uid, [*scores, finished], t=300.0)
+        shelf = ShelfReader(home)(store)
+    facts = [
+        fact
+        for section in model_words.sections(shelf, ids("lora"))
+        for fact in section.facts
+        if section.title == "Scores"
+    ]
+    assert facts[0].value.endswith(f"fraction {told}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,8 @@ from app.queue import Waiting, finish_times, moved
 from app.settings import Settings
 from app.viewmodels import words
 from app.viewmodels.application import Application
-from app.viewmodels.run_queue import BY_EARLIER, COLUMNS, NOT_KNOWN
+from app.viewmodels.run_queue import COLUMNS, NOT_KNOWN, RECKONED
+from app.viewmodels.types import RunSummary
 from app.views.queue_panel import QueuePanel
 from app.widgets.theme import Theme
 from core.events import RunFinished, RunStarted
@@ -209,7 +210,26 @@ def test_that_the_expected_end_comes_from_a_finished_run_of_the_same_recipe(
     qtbot.waitUntil(lambda: queue.rowCount() == 4, timeout=10_000)
     queue.pause(False)  # the device is taken, so that nothing starts
     assert [it.rpartition("in ")[2] for it in expected()] == ["1 h", "2 h", "3 h", "4 h"]
-    assert queue.index(1, place).data(Qt.ItemDataRole.ToolTipRole) == BY_EARLIER
+    assert queue.index(1, place).data(Qt.ItemDataRole.ToolTipRole) == RECKONED
+
+
+def test_that_without_an_earlier_run_the_end_is_reckoned_by_the_share_that_is_done(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    queue = desk.application.queue
+    alone = desk.store.queue_run("{}", name="like no other", seed=1, base="another")
+    desk.store.claim(alone, os.getpid(), psutil.Process().create_time())
+    qtbot.waitUntil(lambda: desk.application.runs.entry(alone) is not None, timeout=10_000)
+    entry = desk.application.runs.entry(alone)
+    assert entry is not None
+    assert entry.row.started is not None
+    summary = RunSummary(alone, "", "", "running", "", progress=0.25)
+    passed = time.time() - entry.row.started
+    left = queue._left(summary)
+    assert left is not None
+    assert left == pytest.approx(3 * passed, abs=3.0)
+    assert queue._left(replace(summary, progress=0.05)) is None
+    assert queue._left(replace(summary, progress=None)) is None
 
 
 def test_that_an_empty_queue_takes_no_room(home: Home, theme: Theme, qtbot: QtBot) -> None:
