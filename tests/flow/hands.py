@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-WAIT_MS = 60_000
+WAIT_MS = 30_000
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -83,9 +83,9 @@ class Hands:
         """Press keys ("Ctrl+2", "Delete") where the focus is."""
         combination = QKeySequence(keys)[0]
         # The offscreen platform leaves no window active when a menu has closed; the window still knows its focus.
-        tops = [it for it in QApplication.topLevelWidgets() if it.isVisible()]
-        held = [it.focusWidget() for it in tops if it.focusWidget() is not None]
-        target = QApplication.focusWidget() or (held or tops)[0]
+        windows = [it for it in QApplication.topLevelWidgets() if it.isVisible() and it.isWindow()]
+        held = [it.focusWidget() for it in windows if not isinstance(it, QMenu)]
+        target = QApplication.focusWidget() or next(it for it in held if it is not None)
         self._qtbot.keyClick(target, combination.key(), combination.keyboardModifiers())
 
     def choose(self, name: str, option: str) -> None:
@@ -119,6 +119,7 @@ class Hands:
         self.until(lambda: where() is not None)
         place = where()
         assert place is not None
+        view.setFocus()
         self._qtbot.mouseClick(view.viewport(), LEFT, pos=place)
 
     def _view(self, name: str) -> QAbstractItemView | None:

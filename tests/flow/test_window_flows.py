@@ -13,6 +13,7 @@ from core.engine import liveness
 from core.recipe.files import dump
 from core.recipe.spec import Recipe
 from core.store.store import Store
+from tests.app.sample_runs import add, events, recipe
 from tests.flow.desk import Desk
 from tests.flow.hands import Hands
 from tests.flow.road import road
@@ -100,12 +101,31 @@ def test_that_a_run_is_mended_started_watched_stopped_resumed_reused_and_deleted
     hands.click("More actions")
     hands.click("Use these settings", "Duplicate and edit")
     hands.until(lambda: window.page == "new")
-    hands.click("Part of the recipe: Stage")
+    hands.click("Beside the form: YAML")
     hands.until(lambda: f"max_steps: {STEPS}" in written(hands))
 
-    hands.press("Ctrl+1")
-    hands.row("Runs", NAME)
-    hands.press("Delete")
+    delete(desk, hands, NAME)
     hands.until(lambda: window.application.runs.rowCount() == 0)
     with Store.open(desk.home.database, read_only=True) as store:
         assert not any(liveness.is_live(row) for row in store.runs())
+
+
+def delete(desk: Desk, hands: Hands, name: str) -> None:
+    """Go to the list, click the run, press Delete."""
+    hands.press("Ctrl+1")
+    hands.row("Runs", name)
+    hands.press("Delete")
+
+
+def test_that_the_run_that_was_clicked_is_deleted_by_a_key(desk: Desk, hands: Hands) -> None:
+    with Store.open(desk.home.database) as store:
+        names = {"kept", "deleted", "kept too"}
+        for name in sorted(names):
+            add(store, recipe(name), events(recipe(name)))
+    window = desk.open()
+    hands.press("Ctrl+2")
+    delete(desk, hands, "deleted")
+    runs = window.application.runs
+    hands.until(lambda: runs.rowCount() == len(names) - 1)
+    left = {runs.name_of(runs.uid_at(row)) for row in range(runs.rowCount())}
+    assert left == names - {"deleted"}
