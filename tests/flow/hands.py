@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -104,6 +104,9 @@ def test_that_a_run_is_mended_started_watched_stopped_resumed_reused_and_deleted
     hands.click("Beside the form: YAML")
     hands.until(lambda: f"max_steps: {STEPS}" in written(hands))
 
+    hands.until(
+        lambda: not window.application._workers.own
+    )  # the process outlives its run a moment
     delete(desk, hands, NAME)
     hands.until(lambda: window.application.runs.rowCount() == 0)
     with Store.open(desk.home.database, read_only=True) as store:
