@@ -82,8 +82,12 @@ class Hands:
     def press(self, keys: str) -> None:
         """Press keys ("Ctrl+2", "Delete") where the focus is."""
         combination = QKeySequence(keys)[0]
-        # The offscreen platform leaves no window active when a menu has closed; the window still knows its focus.
-        windows = [it for it in QApplication.topLevelWidgets() if it.isVisible() and it.isWindow()]
+        windows = [it for it in QApplication.topLevelWidgets() if it.isVisible()]
+        if QApplication.activeWindow() is None and QApplication.activePopupWidget() is None:
+            # The offscreen platform leaves no window active when a menu has closed; then no shortcut fires.
+            window = next(it for it in windows if it.isWindow() and not isinstance(it, QMenu))
+            with self._qtbot.waitActive(window, timeout=self._wait_ms):
+                window.activateWindow()
         held = [it.focusWidget() for it in windows if not isinstance(it, QMenu)]
         target = QApplication.focusWidget() or next(it for it in held if it is not None)
         self._qtbot.keyClick(target, combination.key(), combination.keyboardModifiers())
