@@ -83,15 +83,6 @@ PAGES = (
     Place("settings", "Settings", "gear", "app.views.settings_page", "SettingsPage", early=True),
     Place(
         "gallery",
-        "Gallery",
-        "palette",
-        "app.views.gallery_page",
-        "GalleryPage",
-        lambda it: (it.theme,),
-        hidden=True,
-    ),
-    Place(
-        "gallery",
         "Components",
         "swatches",
         "app.views.gallery_page",

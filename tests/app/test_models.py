@@ -107,8 +107,8 @@ def _matching(sample: Sample, qtbot: QtBot) -> Steps:
     for model in _changing_checkpoints():
         if proxy.sourceModel() is None:
             proxy.setSourceModel(model)
-        for words in ("", "a", "nothing at all"):
-            proxy.set_words(words)
+        for keys in (None, frozenset("a"), frozenset[str]()):
+            proxy.set_keys(keys)
             proxy.sort(0)
             yield proxy
 
