@@ -37,7 +37,9 @@ class Activity:
     def _summary(self, uid: str, status: str) -> RunSummary:
         model, entry = self._open.get(uid), self._runs.entry(uid)
         name = entry.row.name if entry is not None else (model.name if model is not None else uid)
-        note = model.eta_text if model is not None and status == "running" else ""
+        running = model if status == "running" else None
+        note = running.eta_text if running is not None else ""
+        brief = running.brief_text if running is not None else ""
         return RunSummary(
             uid,
             name,
@@ -45,6 +47,7 @@ class Activity:
             status,
             words.status(status),
             note=note,
-            progress=model.progress if model is not None and status == "running" else None,
+            brief=brief,
+            progress=running.progress if running is not None else None,
             created=entry.row.created if entry is not None else 0.0,
         )

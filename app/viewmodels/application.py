@@ -124,6 +124,7 @@ class Application(QObject):
             self._workers, self.runs, self.active, self._write, self._start_waiting, self
         )
         self.activeChanged.connect(self.queue.refresh)
+        self.machine.sampled.connect(self.queue.refresh)  # progress moves while nothing else does
         self._begun = self._filled = self._closed = False
         self._reconcile = QTimer(self, interval=1000 * RECONCILE_SECONDS)
         self._reconcile.timeout.connect(self._look_after)

@@ -19,8 +19,15 @@ def left(strip: StageStrip) -> str:
         return ""
     if progress is None:
         return stage.id
-    eta = f", {words.duration(progress.eta)} left" if progress.eta is not None else ""
-    return f"{stage.id}: {progress_text(progress)}{eta}"
+    return f"{stage.id}: {progress_text(progress)}{_left(progress)}"
+
+
+def brief(strip: StageStrip) -> str:
+    """ "128 / 200, 12 m left" for the stage that runs; its name while it counts nothing."""
+    progress = strip.current_progress
+    if progress is None:
+        return left(strip)
+    return f"{progress_text(progress).removeprefix(f'{progress.unit} ')}{_left(progress)}"
 
 
 def pace(strip: StageStrip, now: float) -> str:
@@ -36,6 +43,10 @@ def pace(strip: StageStrip, now: float) -> str:
     if progress.eta is not None:
         parts.append(f"ends {words.clock(now + progress.eta)[:5]}")
     return " · ".join(parts)
+
+
+def _left(progress: Progress) -> str:
+    return "" if progress.eta is None else f", {words.duration(progress.eta)} left"
 
 
 def _rate(progress: Progress) -> str:

@@ -188,6 +188,11 @@ class RunViewModel(RunReadings):
         return pace.left(self._fold.strip) if self.status == "running" else ""
 
     @property
+    def brief_text(self) -> str:
+        """ "128 / 200, 12 m left"; "" when nothing runs."""
+        return pace.brief(self._fold.strip) if self.status == "running" else ""
+
+    @property
     def pace_text(self) -> str:
         """ "step 128 of 200 · 21 s/step · ends 14:52"; "" when nothing runs."""
         return pace.pace(self._fold.strip, time.time()) if self.status == "running" else ""

@@ -276,7 +276,8 @@ class DiffRow:
 class RunSummary:
     """A run where only its name and state are needed: the queue, the chips of Compare.
 
-    `progress` is 0-1 or None; `note` says the rest in a few words ("12 m left", "step 128 of 200").
+    `progress` is 0-1 or None; `note` says the rest in a few words ("sdft: step 128 / 200, 12 m left"),
+    `brief` in those that fit the rail ("128 / 200, 12 m left").
     In comparisons `letter` stands for the run where there is little room, `short` is what is own to its name.
     """
 
@@ -286,6 +287,7 @@ class RunSummary:
     status: str
     status_text: str
     note: str = ""
+    brief: str = ""
     progress: float | None = None
     created: float = 0.0
     tags: tuple[str, ...] = field(default=())

@@ -13,6 +13,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.glossary import explain
 from app.viewmodels.provenance import run_part
 from app.viewmodels.types import Profile
+from app.views.chart_tile import hues
 from app.views.page import SPACING, Page
 from app.views.run_charts import SMOOTHING, SMOOTHING_TIP
 from app.views.score_rows import score_rows
@@ -225,42 +226,49 @@ class ComparePage(Page):
             self._overlay_card.set_caption("per cent · Wilson 95 %")
             bands = self._model.accuracy(self._key.removeprefix(ACCURACY))
             alone = len({band.run for band in bands}) == len(bands)
+            own = hues([band.role for band in bands], self._theme)
             self.overlay.set_lines(
                 Line(
                     f"{band.run}/{band.stage}",
-                    *_named(look[band.run], band.title, band.role, alone=alone),
+                    *_named(look[band.run], band.title, stage_hue, alone=alone),
                     band.x,
                     band.y,
                     band.low,
                     band.high,
                     points=True,
                 )
-                for band in bands
+                for band, stage_hue in zip(bands, own, strict=True)
             )
             return
         self._overlay_card.set_caption(self._model.key_title(self._key)[1] if self._key else "")
         curves = self._model.overlay(self._key) if self._key else ()
         self.smoothing.setVisible(any(not curve.sparse for curve in curves))
         alone = len({curve.run for curve in curves}) == len(curves)
+        own = hues([curve.role for curve in curves], self._theme)
         self.overlay.set_lines(
             Line(
                 f"{curve.run}/{curve.stage}",
-                *_named(look[curve.run], curve.stage, curve.role, alone=alone),
+                *_named(look[curve.run], curve.stage, stage_hue, alone=alone),
                 curve.x,
                 curve.y,
                 points=curve.sparse,
             )
-            for curve in curves
+            for curve, stage_hue in zip(curves, own, strict=True)
         )
 
     def _show_profiles(self) -> None:
         profiles = self._model.profiles()
         look = self._look()
         lines = []
-        for profile in profiles:
-            name, token = _named(look[profile.run], profile.title, profile.role)
-            dashed = len(look) > 1 and profile.role == "degraded"
-            lines.append(_profile_line(profile, name, token, dashed=dashed))
+        several = len(look) > 1
+        own = hues([profile.role for profile in profiles], self._theme)
+        drawn: set[tuple[str, str]] = set()
+        for profile, stage_hue in zip(profiles, own, strict=True):
+            name, token = _named(look[profile.run], profile.title, stage_hue)
+            dashed = several and profile.role == "degraded"
+            again = several and (profile.run, profile.role) in drawn  # one hue a run: points tell
+            drawn.add((profile.run, profile.role))
+            lines.append(_profile_line(profile, name, token, dashed=dashed, points=again))
         self.profile.set_lines(lines)
         captions = {profile.caption for profile in profiles}
         self._profile_card.set_caption(captions.pop() if len(captions) == 1 else "")
@@ -320,15 +328,17 @@ class ComparePage(Page):
         menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
 
 
-def _named(look: tuple[str, str], stage: str, role: str, *, alone: bool = False) -> tuple[str, str]:
+def _named(
+    look: tuple[str, str], stage: str, stage_hue: str, *, alone: bool = False
+) -> tuple[str, str]:
     """Label and colour of a curve: among runs by the run (and its stage, unless alone), else by the stage."""
     letter, hue = look
     if not letter:
-        return stage, role or "third"
+        return stage, stage_hue
     return letter if alone else f"{letter} {stage}", hue
 
 
-def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool) -> Line:
+def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool, points: bool) -> Line:
     x = np.arange(len(profile.layers), dtype=np.float64)
     spread = bool((profile.high > profile.low).any())
     return Line(
@@ -340,4 +350,5 @@ def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool) -> L
         profile.low if spread else None,
         profile.high if spread else None,
         dashed=dashed,
+        points=points,
     )

@@ -75,7 +75,7 @@ class QueueButton(QAbstractButton):
         small = QFont(self.font())
         small.setPixelSize(11)
         painter.setFont(small)
-        note = run.note or run.status_text
+        note = run.brief or run.note or run.status_text
         self._line(painter, QRect(TEXT_LEFT, 21, room, 15), note, tokens.third)
         if run.progress is not None:
             track = QRectF(TEXT_LEFT, self.height() - 5, room, 2)

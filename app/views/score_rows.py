@@ -24,9 +24,13 @@ def score_rows(
     """Task, protocol, one column a checkpoint, then the gain and the recovered fraction where they exist.
 
     `runs` are the compared runs and `hues` their colours; with two or more, each line names its run.
+    The lines of one run name the recovered stage where it has several.
     """
     with_runs = len(runs) > 1
-    columns = [Column("task", numeric=False, stretch=not with_runs)]
+    with_stages = not with_runs and any(line.stage for line in table.lines)
+    columns = [Column("task", numeric=False, stretch=not (with_runs or with_stages))]
+    if with_stages:
+        columns.append(Column("stage", numeric=False, stretch=True))
     if with_runs:
         columns.append(Column("run", numeric=False, stretch=True))
     unlike = any(line.refusal for line in table.lines)
@@ -44,6 +48,8 @@ def score_rows(
     rows = []
     for line in table.lines:
         cells = [Cell(line.title, tip=_named(line))]
+        if with_stages:
+            cells.append(Cell(line.stage, tip=line.judged))
         if with_runs:
             cells.append(_run(line, runs[line.run_index], hues[line.run_index]))
         cells.append(Cell(line.protocol, "second", tip=_named(line)))

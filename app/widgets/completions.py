@@ -151,7 +151,7 @@ class CompletionView(QWidget):
         shown = self._shown
         if shown is None:
             return
-        self.prompt.set_text(last_line(shown.prompt))
+        self.prompt.set_text(question(shown.prompt))
         self.prompt.setToolTip(shown.prompt)
         self._fill(shown.tokens, shown.divergence)
         plain = QTextCharFormat()
@@ -269,7 +269,8 @@ def _hits(pane: QTextEdit, text: str, style: QTextCharFormat) -> list[QTextEdit.
     return found
 
 
-def last_line(prompt: str) -> str:
-    """The last line of a prompt that says something: usually the question."""
+def question(prompt: str) -> str:
+    """The end of a prompt in one line, from its last question mark on; without one, its last line."""
     lines = [line.strip() for line in prompt.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    asked = [place for place, line in enumerate(lines) if line.endswith("?")]
+    return " ".join(lines[asked[-1] if asked else -1 :])

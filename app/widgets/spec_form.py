@@ -58,10 +58,13 @@ class SpecForm(QScrollArea):
         if shape == self._shape:
             for item in fields:
                 self._rows[item.path].show_field(item)
+            self._fold()
         else:
             self._shape = shape
+            held = self._held()
             self._build(fields)
-        self._fold()
+            self._fold()
+            self._hold(held)
 
     def editor(self, path: str) -> Editor:
         """The control of a field."""
@@ -95,6 +98,20 @@ class SpecForm(QScrollArea):
             self.set_filter("")
         self.ensureWidgetVisible(row.editor)
         row.editor.control().setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _held(self) -> str | None:
+        """Name of the field that has the focus, without the card it belongs to; None for none."""
+        rows = self._rows.items()
+        found = (path for path, row in rows if row.editor.control().hasFocus())
+        return next((path.rpartition(".")[2] for path in found), None)
+
+    def _hold(self, name: str | None) -> None:
+        """Keep the focus in the form when its controls are new: the field of that name, else the first one."""
+        shown = [path for path, row in self._rows.items() if self._is_shown(row)]
+        if name is not None and shown:
+            alike = (path for path in shown if path.rpartition(".")[2] == name)
+            self._body.show()
+            self.focus_on(next(alike, shown[0]))
 
     def _build(self, fields: Sequence[FieldLike]) -> None:
         fresh = QWidget()

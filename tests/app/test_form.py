@@ -151,6 +151,19 @@ def test_that_the_same_fields_keep_their_controls_and_others_do_not(form: SpecFo
         form.editor(RATE.path)
 
 
+def test_that_the_focus_stays_in_the_form_when_its_controls_are_new(
+    form: SpecForm, qtbot: QtBot
+) -> None:
+    form.show()
+    form.activateWindow()
+    form.editor(STEPS.path).control().setFocus()
+    other = replace(STEPS, path="stages.2.max_steps")
+    form.show_fields((TEACHER, other))
+    qtbot.waitUntil(lambda: form.editor(other.path).control().hasFocus())
+    form.show_fields((RATE, TEACHER))
+    qtbot.waitUntil(lambda: form.editor(RATE.path).control().hasFocus())
+
+
 def test_that_choices_and_boxes_speak(form: SpecForm, qtbot: QtBot) -> None:
     said: list[tuple[str, object]] = []
     form.changed.connect(lambda path, value: said.append((path, value)))

@@ -364,6 +364,7 @@ def test_that_comparing_shows_scores_curves_and_differences(
     page.profile.redraw()
     names = [button.text() for button in page.profile.legend.buttons.values()]
     assert names == ["A nf4", "A recovered", "B pruned", "B recovered"]
+    assert [line.points for line in page.profile.lines()] == [False] * 4
     table = page.scores
     for place in range(table.columnCount()):
         assert table.columnWidth(place) >= table.sizeHintForColumn(place), place

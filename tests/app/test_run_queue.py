@@ -137,6 +137,16 @@ def test_that_the_order_is_changed_by_keys_and_written_down(
     assert desk.waiting == [c, a, b]
 
 
+def test_that_the_progress_of_a_line_moves_while_nothing_else_does(
+    desk: Desk, panel: QueuePanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = desk.application.queue
+    at_work = replace(queue.lines[0].run, status="running", progress=0.25, note="sdft: step 1 / 4")
+    monkeypatch.setattr(queue, "_active", lambda: (at_work,))
+    desk.application.machine.sampled.emit()
+    assert queue.index(0, COLUMNS.index("note")).data() == "25% · sdft: step 1 / 4"
+
+
 def test_that_a_line_dropped_between_others_takes_that_place(desk: Desk, qtbot: QtBot) -> None:
     queue = desk.application.queue
     a, b, c = desk.uids

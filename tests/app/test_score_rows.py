@@ -10,6 +10,14 @@ from app.views.score_rows import score_rows
 from app.widgets.theme import Theme
 
 
+def test_that_several_recovered_stages_of_one_run_are_told_apart(theme: Theme) -> None:
+    lines = tuple(ScoreLine("t", "T", "p", (None,), stage=it) for it in ("sdft", "sft"))
+    table = ScoreTable((ScoreColumn("recovered", "recovered", "recovered"),), lines)
+    columns, rows = score_rows(table, theme)
+    place = [column.title for column in columns].index("stage")
+    assert [cells[place].text for cells in rows] == ["sdft", "sft"]
+
+
 @pytest.mark.parametrize(
     ("delta", "certain", "token"),
     [

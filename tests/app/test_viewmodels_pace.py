@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.viewmodels import words
-from app.viewmodels.pace import left, pace
+from app.viewmodels.pace import brief, left, pace
 from app.viewmodels.stage_strip import StageStrip
 from core.events import PlannedStage, Progress, RunStarted, StageStarted
 
@@ -33,12 +33,13 @@ def test_that_a_rate_reads_as_people_say_it(rate: float, said: str) -> None:
     text = pace(strip(step(rate=rate, eta=1500.0)), NOW)
     assert text == f"step 128 of 200 · {said} · ends {words.clock(NOW + 1500)[:5]}"
     assert left(strip(step(rate=rate, eta=1500.0))) == "back: step 128 / 200, 25 m left"
+    assert brief(strip(step(rate=rate, eta=1500.0))) == "128 / 200, 25 m left"
 
 
 def test_that_nothing_is_said_of_what_is_not_known() -> None:
     assert pace(strip(step()), NOW) == "step 128 of 200"
     assert pace(strip(None), NOW) == "back"
-    assert left(strip(None)) == "back"
+    assert left(strip(None)) == brief(strip(None)) == "back"
     assert pace(strip(None, running=False), NOW) == left(strip(None, running=False)) == ""
 
 

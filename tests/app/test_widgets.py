@@ -18,7 +18,7 @@ from app.viewmodels.types import (
 )
 from app.views.run_completions import choose
 from app.views.score_rows import score_rows
-from app.widgets.completions import CompletionView, last_line, tint
+from app.widgets.completions import CompletionView, question, tint
 from app.widgets.controls import Elided, Segments
 from app.widgets.delegates import spark_parts
 from app.widgets.stage_strip import StageStrip, _whole_parts
@@ -67,7 +67,20 @@ def test_that_text_of_models_is_never_markup(theme: Theme, qtbot: QtBot) -> None
     assert view.demonstration.toPlainText() == evil
     assert view.prompt.textFormat() == Qt.TextFormat.PlainText
     assert "cut at the length limit" in view.figures.whole()
-    assert last_line("a\n b \n\n") == "b"
+    assert view.prompt.whole() == evil
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("a\n b \n\n", "b"),
+        ("Which symbol?\nOptions: H, Rh", "Which symbol? Options: H, Rh"),
+        ("Why?\nTools:\nWhich family?\nA. one\nB. two", "Which family? A. one B. two"),
+        ("", ""),
+    ],
+)
+def test_that_a_prompt_is_told_from_its_question_on(prompt: str, told: str) -> None:
+    assert question(prompt) == told
 
 
 def test_that_a_card_is_chosen_by_the_keyboard(theme: Theme, qtbot: QtBot) -> None:
