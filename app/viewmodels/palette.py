@@ -124,9 +124,14 @@ def runs_matching(
 
 
 def arranged(query: str, commands: Iterable[Entry], runs: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Commands that hold the query as it is typed, then runs, then commands that fit by their letters."""
+    """Commands that hold the query as it is typed, then runs, then commands that fit by their letters.
+
+    Before anything is typed, what is not possible now comes last.
+    """
     wanted = query.casefold().strip()
     fitting = matching(query, commands)
+    if not wanted:
+        return tuple(sorted((*fitting, *runs), key=lambda it: not it.enabled))
     plain = tuple(entry for entry in fitting if wanted in entry.title.casefold())
     return (*plain, *runs, *(entry for entry in fitting if entry not in plain))
 

@@ -135,9 +135,10 @@ def test_that_arrows_choose_a_line_and_its_words_are_told_to_a_screen_reader(
     assert palette.field.accessibleDescription() != first
     qtbot.keyClick(palette.field, Qt.Key.Key_Up)
     qtbot.keyClick(palette.field, Qt.Key.Key_Up)
-    assert palette.list.currentIndex().row() == palette.model.rowCount() - 1
+    last = palette.model.next_enabled(palette.model.rowCount(), -1)
+    assert palette.list.currentIndex().row() == last
     qtbot.keyClick(palette.field, Qt.Key.Key_PageUp)
-    assert palette.list.currentIndex().row() < palette.model.rowCount() - 1
+    assert palette.list.currentIndex().row() < last
 
 
 def test_that_a_run_is_found_by_its_name_and_opened_by_a_click(shell: Shell, qtbot: QtBot) -> None:
@@ -201,3 +202,10 @@ def test_that_it_follows_the_size_of_the_window(shell: Shell, qtbot: QtBot) -> N
     window.resize(1000, 620)
     qtbot.waitUntil(lambda: window.palette_box.width() == window.centralWidget().width())
     assert window.palette_box.rect().contains(window.palette_box.panel.geometry())
+
+
+def test_that_what_is_not_possible_stands_last_until_something_is_typed() -> None:
+    stop = entry("Stop and save", "Here", enabled=False)
+    page, run = entry("Runs", "Page"), entry("stopped early", "Run")
+    assert arranged("", (stop, page), (run,)) == (page, run, stop)
+    assert arranged("stop", (stop, page), (run,)) == (stop, run)
