@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
 from app import sample
@@ -63,6 +63,8 @@ class Session(QObject):
             self.window = MainWindow(application, self._settings, self._theme, self._dialogs)
             self.window.show_project(projects(home, self._own), self.log.text)
             self.window.project_wanted.connect(self._open_later)
+            if not self._settings.geometry:
+                _fill_small_screen(self.window)
             self.window.show()
         finally:
             QGuiApplication.setQuitOnLastWindowClosed(True)
@@ -88,3 +90,10 @@ class Session(QObject):
         window.deleteLater()
         window.application.deleteLater()
         return True
+
+
+def _fill_small_screen(window: MainWindow) -> None:
+    """A window that its frame would push over the edge of the screen fills it."""
+    room = window.screen().availableSize()
+    if window.width() >= room.width() or window.height() >= room.height():
+        window.setWindowState(Qt.WindowState.WindowMaximized)

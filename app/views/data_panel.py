@@ -271,6 +271,7 @@ class DataPanel(Page):
             self.list.setCurrentIndex(wanted)
             self.list.selectionModel().blockSignals(False)
             self.list.selectRow(wanted.row())
+            self.list.scrollTo(wanted)
             self.list.viewport().update()
 
     def _chosen(self) -> None:

@@ -155,9 +155,12 @@ class MainWindow(QMainWindow):
     def show_page(self, key: str) -> None:
         """Show a page by its key (see `app.views.pages`)."""
         page = self.page_at(key)
+        if key != self._page:
+            self.notice.leave()
         self._page = key
         self.stack.setCurrentWidget(page)
         self.stack.setFocus()
+        page.take_focus()
         self.rail.select(key)
         self._settings.page = key
         self.page_shown.emit(key)

@@ -39,6 +39,9 @@ class Page(QWidget):
         """What can be done here; the command palette and the shortcuts drawer list it."""
         return ()
 
+    def take_focus(self) -> None:
+        """The page is shown: where keys should go, where it has such a place."""
+
     def later(self, *parts: Callable[[], None]) -> None:
         """Refresh these parts soon, each once."""
         self._parts += [part for part in parts if part not in self._parts]

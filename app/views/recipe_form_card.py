@@ -60,6 +60,8 @@ class RecipeFormCard(Card):
         self.form.fix_wanted.connect(model.fix)
         self.search.textChanged.connect(self.form.set_filter)
         self.body.addWidget(self.form)
+        self.search.returnPressed.connect(self.form.focus_first)
+        QWidget.setTabOrder(self.part.last(), self.search)
 
     def stage(self) -> str:
         """Id of the stage whose form is shown; "" for none."""

@@ -165,6 +165,10 @@ class RunsPage(Page):
         """The selected runs, from top to bottom."""
         return self.table.selected()
 
+    def take_focus(self) -> None:
+        """Keys move in the list and mark its runs."""
+        self.table.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def page_actions(self) -> tuple[PageAction, ...]:
         """What can be done with the selected runs, and with the list."""
 

@@ -287,6 +287,10 @@ class Segments(QWidget):
         self._keys[key] = button
         self._row.addWidget(button)
 
+    def last(self) -> Button:
+        """The choice at the right: what stands behind it comes next by Tab."""
+        return list(self._keys.values())[-1]
+
     def current(self) -> str:
         """The key that is chosen."""
         return next((key for key, button in self._keys.items() if button.isChecked()), "")

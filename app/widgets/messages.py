@@ -109,6 +109,11 @@ class Notice(QFrame):
         self.remedy.hide()
         self.show()
 
+    def leave(self) -> None:
+        """The person goes to another page: what was only told goes, what asks for something stays."""
+        if self.property("level") == "info" and self.remedy.isHidden():
+            self.hide()
+
     def offer(self, text: str, act: Callable[[], None]) -> None:
         """Put a button beside the message that is shown; the next message takes it away."""
         self._remedy = act

@@ -39,7 +39,10 @@ class SpecForm(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._more = Button(theme, "More settings", "quiet", "caret-right")
         self._more.clicked.connect(self._flip)
-        self.nothing = label("No setting here is called that.", "hint")
+        self.nothing = label(
+            "No setting of this card is called that. Other cards have settings of their own.",
+            "hint",
+        )
         self._inner = QWidget()
         self.setWidget(self._inner)
         self._column = QVBoxLayout(self._inner)
@@ -99,6 +102,11 @@ class SpecForm(QScrollArea):
         self.ensureWidgetVisible(row.editor)
         row.editor.control().setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def focus_first(self) -> None:
+        """Give the focus to the first field that is shown."""
+        shown = (path for path, row in self._rows.items() if self._is_shown(row))
+        self.focus_on(next(shown, ""))
+
     def _held(self) -> str | None:
         """Name of the field that has the focus, without the card it belongs to; None for none."""
         rows = self._rows.items()
@@ -107,11 +115,12 @@ class SpecForm(QScrollArea):
 
     def _hold(self, name: str | None) -> None:
         """Keep the focus in the form when its controls are new: the field of that name, else the first one."""
-        shown = [path for path, row in self._rows.items() if self._is_shown(row)]
-        if name is not None and shown:
-            alike = (path for path in shown if path.rpartition(".")[2] == name)
-            self._body.show()
-            self.focus_on(next(alike, shown[0]))
+        if name is None:
+            return
+        self._body.show()
+        self.focus_first()
+        shown = (path for path, row in self._rows.items() if self._is_shown(row))
+        self.focus_on(next((path for path in shown if path.rpartition(".")[2] == name), ""))
 
     def _build(self, fields: Sequence[FieldLike]) -> None:
         fresh = QWidget()

@@ -41,7 +41,7 @@ QLabel[resting="true"] { color: $third; }
 QLabel[role="problem"] { font-size: ${type_caption}px; color: $bad_text; }
 QLabel[role="warning"] { font-size: ${type_caption}px; color: $warning_text; }
 
-QPushButton { background: $panel; border: 1px solid $edge; border-radius: ${radius_control}px; padding: 3px 10px; min-height: 20px; }
+QPushButton { background: $panel; border: 1px solid $edge; border-radius: ${radius_control}px; padding: 3px 10px; min-height: 20px; outline: none; }
 QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $line; }
 QPushButton:disabled { color: $third; border-color: $line; background: $background; }

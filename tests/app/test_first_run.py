@@ -15,6 +15,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.fault_report import RecentLog, fault_report
 from app.viewmodels.projects import OWN, SAMPLE, projects, sample_home
 from app.views.first_steps import DISMISSED, VIEW
+from app.views.main_window import FIRST_SIZE
 from app.widgets.theme import Theme
 from core.store.home import Home
 from tests.app.conftest import Sample
@@ -155,6 +156,17 @@ def test_that_a_first_start_opens_the_sample_runs_and_says_which_project_it_is(
     assert session.window is not None
     assert session.window.header.project.text() == f"{OWN} ▾"
     assert str(tmp_path / "own") in session.window.header.project.toolTip()
+
+
+def test_that_a_window_too_large_for_the_screen_fills_it_at_the_first_start(
+    session: Session, tmp_path: Path
+) -> None:
+    session.open(Home(tmp_path / "own"))
+    window = session.window
+    assert window is not None
+    room = window.screen().availableSize()
+    assert room.width() <= FIRST_SIZE[0]  # the screen of the tests is small
+    assert window.isMaximized()
 
 
 @pytest.mark.qt_log_ignore("does not support (raise|grabbing)")

@@ -297,3 +297,13 @@ def test_that_the_empty_choice_has_its_own_words(form: SpecForm) -> None:
     assert isinstance(editor, ChoiceEditor)
     assert [editor.combo.itemText(row) for row in range(3)] == ["the stage before", "base", "nf4"]
     assert editor.combo.currentText() == "the stage before"
+
+
+def test_that_enter_in_the_search_goes_to_the_first_setting_found(
+    form: SpecForm, qtbot: QtBot
+) -> None:
+    form.show()
+    form.activateWindow()
+    form.set_filter("steps")
+    form.focus_first()
+    qtbot.waitUntil(lambda: form.editor(STEPS.path).control().hasFocus())

@@ -4,16 +4,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
+from app.views.runs_page import RunsPage
 from app.widgets.controls import Card
 from app.widgets.theme import Theme
 from core.store.home import Home
@@ -195,6 +197,30 @@ def test_that_messages_stand_above_the_page_until_dismissed(opened: Opened) -> N
     opened.application.message.emit("error", "The disk is full.", "Free some space.")
     assert window.notice.isVisible()
     assert window.notice.accessibleName() == "The disk is full."
+
+
+def test_that_what_was_only_told_goes_with_the_page_and_an_offer_stays(opened: Opened) -> None:
+    window = opened.window
+    window.show_page("runs")
+    window.notice.tell("info", "Done.")
+    window.show_page("new")
+    assert window.notice.isHidden()
+    window.notice.tell("info", "2 runs were deleted.")
+    window.notice.offer("Undo", lambda: None)
+    window.show_page("runs")
+    assert window.notice.isVisible()
+    window.notice.tell("error", "It failed.")
+    window.show_page("new")
+    assert window.notice.isVisible()
+
+
+def test_that_keys_move_in_the_list_as_soon_as_runs_are_shown(opened: Opened, qtbot: QtBot) -> None:
+    window = opened.window
+    window.show_page("new")
+    window.show_page("runs")
+    window.activateWindow()
+    table = cast(RunsPage, window.page_at("runs")).table
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is table)
 
 
 def test_that_the_queue_opens_its_run(opened: Opened, qtbot: QtBot) -> None:
