@@ -6,6 +6,7 @@ out, as a person asks how long training took and not how long they slept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -31,8 +32,10 @@ class Axes:
     """Folds the tokens and the clock of every step."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, Curve] = {}
-        self._seconds: dict[str, Curve] = {}
+        self._places: dict[
+            str, Curve
+        ] = {}  # by stage: seconds and tokens, NaN where none are counted
+        self._counts_tokens = False
         self._spent = 0.0
         self._begun: float | None = None
         self._last = 0.0
@@ -48,17 +51,19 @@ class Axes:
         if self._begun is None:
             self._begun = t
         self._last = t
-        if tokens > 0:
-            _put(self._tokens.setdefault(stage, Curve()), step, tokens)
+        self._counts_tokens |= tokens > 0
         spent = self._spent + max(t - self._begun, 0.0)
-        _put(self._seconds.setdefault(stage, Curve()), step, spent)
+        places = self._places.setdefault(stage, Curve(2))
+        # The first value of a step stands: what is measured between two steps belongs to the one before.
+        if not len(places) or step != places.x[-1]:
+            places.add(step, spent, tokens or math.nan)
 
     def choices(self, curves: Curves, title: Callable[[str], str]) -> tuple[Axis, ...]:
         """The axes there are, for a person to choose from; `title` names a metric."""
         found = [Axis(STEP, "step", "count")]
-        if self._tokens:
+        if self._counts_tokens:
             found.append(Axis(TOKENS, "trained tokens", "count"))
-        if self._seconds:
+        if self._places:
             found.append(Axis(TIME, "time at work", "time"))
         metrics = curves.keys()
         return (*found, *(Axis(key, title(key), "number") for key in metrics))
@@ -67,20 +72,15 @@ class Axes:
         """Positions of `steps` (ascending) of a stage on an axis; NaN where they are not known."""
         if axis == STEP:
             return steps
-        known = {TOKENS: self._tokens, TIME: self._seconds}.get(axis)
-        curve = known.get(stage) if known is not None else curves.get(axis, stage)
+        own = axis in (TOKENS, TIME)
+        curve = self._places.get(stage) if own else curves.get(axis, stage)
         if curve is None or not len(curve):
             return np.full(steps.shape, np.nan)
-        at, values = curve.x, curve.y()
-        if axis == TOKENS and at[0] > 0:
-            at, values = np.append(0.0, at), np.append(0.0, values)
+        at, values = curve.x, curve.y(1 if axis == TOKENS else 0)
         good = np.isfinite(values)
         if not good.any():
             return np.full(steps.shape, np.nan)
-        return np.interp(steps, at[good], values[good])
-
-
-def _put(curve: Curve, step: int, value: float) -> None:
-    """The first value of a step stands: what is measured between two steps belongs to the one before."""
-    if not len(curve) or step != curve.x[-1]:
-        curve.add(step, value)
+        at, values = at[good], values[good]
+        if axis == TOKENS and at[0] > 0:
+            at, values = np.append(0.0, at), np.append(0.0, values)
+        return np.interp(steps, at, values)

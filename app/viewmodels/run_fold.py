@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import assert_never
 
@@ -145,7 +146,7 @@ def _completion(event: CompletionSampled) -> Completion:
         event.item,
         event.prompt,
         event.demonstration,
-        event.tokens,
+        tuple(map(sys.intern, event.tokens)),  # a vocabulary repeats itself: held once
         event.divergence,
         event.kl,
         100 * event.teacher_top1_agreement,
