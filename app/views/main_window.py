@@ -159,7 +159,6 @@ class MainWindow(QMainWindow):
             self.notice.leave()
         self._page = key
         self.stack.setCurrentWidget(page)
-        self.stack.setFocus()
         page.take_focus()
         self.rail.select(key)
         self._settings.page = key
@@ -188,7 +187,7 @@ class MainWindow(QMainWindow):
         if not self._begun:
             self._begun = True
             # No button of the header begins with the focus ring; Tab goes on into the page.
-            self.stack.setFocus()
+            self.page_at(self._page).take_focus()
             QTimer.singleShot(0, self._begin)
 
     def closeEvent(self, event: QCloseEvent) -> None:

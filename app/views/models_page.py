@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QStackedWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
@@ -50,6 +50,10 @@ class ModelsPage(Page):
         """Those of the panel that is shown."""
         return self._panels[self.parts.current()].page_actions()
 
+    def take_focus(self) -> None:
+        """The keys of the panel that is shown work from here on."""
+        self._panels[self.parts.current()].take_focus()
+
     def remember(self) -> None:
         """Write the columns of the table to the settings."""
         self.checkpoints.remember()
@@ -65,3 +69,6 @@ class ModelsPage(Page):
     def _choose(self, key: str) -> None:
         self._settings.views[PART_KEY] = key
         self.stack.setCurrentWidget(self._panels[key])
+        held = QApplication.focusWidget()
+        if self.isVisible() and not (held and self.parts.isAncestorOf(held)):
+            self.take_focus()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -40,7 +40,8 @@ class Page(QWidget):
         return ()
 
     def take_focus(self) -> None:
-        """The page is shown: where keys should go, where it has such a place."""
+        """The page is shown: its keys work from here on, before anything in it is chosen."""
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def later(self, *parts: Callable[[], None]) -> None:
         """Refresh these parts soon, each once."""

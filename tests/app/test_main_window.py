@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
+from app.views.new_run_page import NewRunPage
 from app.views.runs_page import RunsPage
 from app.widgets.controls import Card
 from app.widgets.theme import Theme
@@ -212,6 +213,17 @@ def test_that_what_was_only_told_goes_with_the_page_and_an_offer_stays(opened: O
     window.notice.tell("error", "It failed.")
     window.show_page("new")
     assert window.notice.isVisible()
+
+
+def test_that_the_keys_of_a_page_work_as_soon_as_it_is_shown(opened: Opened, qtbot: QtBot) -> None:
+    window = opened.window
+    window.activateWindow()
+    control = Qt.KeyboardModifier.ControlModifier
+    qtbot.keyClick(window, Qt.Key.Key_2, control)
+    page = cast(NewRunPage, window.page_at("new"))
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is page)
+    qtbot.keyClick(page, Qt.Key.Key_F, control)
+    qtbot.waitUntil(page.card.search.hasFocus)
 
 
 def test_that_keys_move_in_the_list_as_soon_as_runs_are_shown(opened: Opened, qtbot: QtBot) -> None:
