@@ -111,8 +111,8 @@ class NewRunPage(Page):
             PageAction("Find a setting", self._find, "Ctrl+F"),
             PageAction("Go to the next problem", self._next_problem, "F8", self._has_problems),
             PageAction("Check demonstrations", self._check_now, "", lambda: self._check.can_start),
-            PageAction("Sweep over a field", lambda: self.sides.choose("sweep")),
-            PageAction("Show the command", lambda: self.sides.choose("command")),
+            PageAction("Sweep over a field", lambda: self.sides.go_to("sweep")),
+            PageAction("Show the command", lambda: self.sides.go_to("command")),
         )
 
     def _listen(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QStackedWidget, QWidget
 
@@ -107,6 +107,15 @@ class RecipeSides(Card):
     def choose(self, side: str) -> None:
         """Show a panel by its key."""
         self.side.choose(side)
+
+    def go_to(self, side: str) -> None:
+        """Show a panel and give the focus to the first thing in it."""
+        self.choose(side)
+        inside = self._panels[side].findChildren(QWidget)
+        reached = (it for it in inside if it.focusPolicy() & Qt.FocusPolicy.TabFocus)
+        first = next((it for it in reached if it.isVisible() and it.isEnabled()), None)
+        if first is not None:
+            first.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def copy(self) -> None:
         """Put what is shown on the clipboard."""

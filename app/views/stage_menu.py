@@ -19,7 +19,7 @@ class StageMenus:
         """Kinds of stages to insert behind the card at a place."""
         after = self._model.cards()[place].id
         menu = QMenu(f"Add after {after}", self._parent)
-        menu.addSection(f"Add after {after}")
+        menu.addAction(f"Add after {after}").setEnabled(False)
         for kind in self._model.stage_kinds():
             action = menu.addAction(f"{kind.value}: {kind.label}")
             action.triggered.connect(
@@ -31,7 +31,7 @@ class StageMenus:
         """Kinds of stages that read the checkpoint of the card at a place, beside what follows it."""
         source = self._model.source_of(place)
         menu = QMenu(f"Branch from {source}", self._parent)
-        menu.addSection(f"Branch from {source}")
+        menu.addAction(f"Branch from {source}").setEnabled(False)
         for kind in self._model.stage_kinds():
             action = menu.addAction(f"{kind.value}: {kind.label}")
             action.triggered.connect(

@@ -274,6 +274,19 @@ def test_that_a_card_is_dragged_to_another_place_and_the_base_stays_first(bench:
     assert bench.ids() == ["base", "small", "back"]
 
 
+def test_that_the_command_for_a_sweep_leads_into_its_panel(bench: Bench, qtbot: QtBot) -> None:
+    bench.page.activateWindow()
+    actions = {action.title: action for action in bench.page.page_actions()}
+    actions["Sweep over a field"].act()
+    qtbot.waitUntil(bench.page.sides.sweep.add.hasFocus)
+
+
+def test_that_a_menu_of_stages_says_behind_which_it_adds(bench: Bench) -> None:
+    first, *kinds = bench.page.menus.adding(1).actions()
+    assert (first.text(), first.isEnabled()) == ("Add after small", False)
+    assert not any(kind.isSeparator() for kind in kinds)
+
+
 def test_that_the_menu_of_a_card_does_what_the_keys_do(bench: Bench) -> None:
     bench.page.menus.open_card(2, bench.page.mapToGlobal(QPoint(300, 100)))
     entries = [action.text() for action in bench.menu().actions()]
