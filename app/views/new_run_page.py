@@ -245,7 +245,13 @@ class NewRunPage(Page):
 
     # doing
 
+    def _finish_typing(self) -> None:
+        """What was typed a moment ago counts for what is done now."""
+        self.card.form.finish_typing()
+        self.sides.finish_typing()
+
     def _choose_card(self, place: int) -> None:
+        self._finish_typing()
         self._model.select("base" if place == 0 else str(place - 1))
 
     def _do(self, act: str, place: int) -> None:
@@ -275,11 +281,13 @@ class NewRunPage(Page):
 
     def _add_stage(self) -> None:
         """Behind the chosen card; while data or measurements are shown, at the end."""
+        self._finish_typing()
         chosen = self._model.selected in ("base", *map(str, range(len(self._model.cards()))))
         place = self._chosen() if chosen else len(self._model.cards()) - 1
         popup(self.menus.adding(place), self._anchor(place))
 
     def _branch(self) -> None:
+        self._finish_typing()
         popup(self.menus.branching(self._chosen()), self._anchor(self._chosen()))
 
     def _anchor(self, place: int) -> QWidget:
@@ -321,11 +329,11 @@ class NewRunPage(Page):
             rows.itemActivated.emit(rows.currentItem())
 
     def _undo(self) -> None:
-        self.sides.finish_typing()
+        self._finish_typing()
         self._model.undo()
 
     def _redo(self) -> None:
-        self.sides.finish_typing()
+        self._finish_typing()
         self._model.redo()
 
     def _load_preset(self, path: str) -> None:
@@ -344,7 +352,7 @@ class NewRunPage(Page):
 
     def save(self) -> None:
         """Ask for a file and write the recipe into it; the command then names it."""
-        self.sides.finish_typing()
+        self._finish_typing()
         begin = self._model.saves_to or str(Path(self._settings.recipe_folder) / SAVED_AS)
         path, _ = QFileDialog.getSaveFileName(self, "Save the recipe", begin, FILE_FILTER)
         if path:
@@ -352,7 +360,7 @@ class NewRunPage(Page):
             self._model.save(path if Path(path).suffix else f"{path}.yaml")
 
     def _start(self) -> None:
-        self.sides.finish_typing()
+        self._finish_typing()
         if self._model.can_start:
             self._model.start()
             # Twice clicked is once started: the view model opens the button again.

@@ -70,11 +70,13 @@ class RecipeFormCard(Card):
 
     def duplicate(self) -> None:
         """Copy the shown stage."""
+        self.form.finish_typing()
         if self.stage():
             self._model.duplicate_stage(self.stage())
 
     def remove_stage(self) -> None:
         """Take the shown stage out."""
+        self.form.finish_typing()
         if self.stage():
             self._model.remove_stage(self.stage())
 
@@ -130,15 +132,18 @@ class RecipeFormCard(Card):
         return made
 
     def _choose_part(self, part: str) -> None:
+        self.form.finish_typing()
         if part != "stage":
             self._model.select(part)
         elif self._model.selected in _OTHERS:
             self._model.select(self._card_key)
 
     def _move(self, delta: int) -> None:
+        self.form.finish_typing()
         self._model.move_stage(self.stage(), delta)
 
     def _menu(self) -> None:
+        self.form.finish_typing()
         menu = QMenu(self)
         model = self._model
         if model.selected == "base":

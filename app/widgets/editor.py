@@ -80,6 +80,9 @@ class Editor(QWidget):
         """Show a field's value; never overwrite what is being typed."""
         raise NotImplementedError
 
+    def finish_typing(self) -> None:
+        """Take what was typed at once; controls that are chosen from have nothing to finish."""
+
     def set_wrong(self, wrong: bool) -> None:
         """Mark or unmark the control as holding a problem."""
         raise NotImplementedError

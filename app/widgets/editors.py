@@ -41,7 +41,7 @@ class LineEditor(Editor):
         self._timer.setInterval(COMMIT_MS)
         self._timer.timeout.connect(self._commit)
         self.line.textEdited.connect(lambda _: self._timer.start())
-        self.line.editingFinished.connect(self._finish)
+        self.line.editingFinished.connect(self.finish_typing)
 
     def show_field(self, field: FieldLike) -> None:
         """Show the value; a default stands as a placeholder."""
@@ -63,7 +63,8 @@ class LineEditor(Editor):
         """The line."""
         return self.line
 
-    def _finish(self) -> None:
+    def finish_typing(self) -> None:
+        """Take what was typed at once."""
         if self._timer.isActive():
             self._timer.stop()
             self._commit()

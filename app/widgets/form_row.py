@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLineEdit, QMenu, QVBoxLayout, QWidget
 
 from app.widgets.controls import Button, label, restyle
 from app.widgets.editor import Editor, FieldLike
-from app.widgets.editors import PathEditor, make_editor, written
+from app.widgets.editors import ManyEditor, PathEditor, make_editor, written
 from app.widgets.theme import Theme
 
 LABEL_WIDTH = 132
@@ -73,7 +73,10 @@ class FormRow(QObject):
         self.way_out.setAccessibleName(f"{field.label}: {field.fix}")
         self.title.setToolTip("\n".join(filter(None, (field.path, field.help, field.facts))))
         control = self.editor.control()
-        control.setAccessibleName(field.label)
+        # Each of several boxes has a name of its own; the field's is that of all of them together.
+        (self.editor if isinstance(self.editor, ManyEditor) else control).setAccessibleName(
+            field.label
+        )
         control.setAccessibleDescription(words)
 
     def mend(self) -> None:

@@ -46,7 +46,7 @@ class ProseEditor(Editor):
         self._timer.setInterval(COMMIT_MS)
         self._timer.timeout.connect(self._commit)
         self.text.textChanged.connect(self._timer.start)
-        self.text.left.connect(self._finish)
+        self.text.left.connect(self.finish_typing)
 
     def show_field(self, field: FieldLike) -> None:
         """Show the text; what is being typed stays."""
@@ -66,7 +66,8 @@ class ProseEditor(Editor):
         """The text."""
         return self.text
 
-    def _finish(self) -> None:
+    def finish_typing(self) -> None:
+        """Take what was typed at once."""
         if self._timer.isActive():
             self._timer.stop()
             self._commit()

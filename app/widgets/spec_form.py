@@ -90,6 +90,11 @@ class SpecForm(QScrollArea):
         self._filter = text.strip().casefold()
         self._fold()
 
+    def finish_typing(self) -> None:
+        """Take what was typed at once, before something else is done with what the form is about."""
+        for row in tuple(self._rows.values()):
+            row.editor.finish_typing()
+
     def focus_on(self, path: str) -> None:
         """Bring a field into view and give it the focus; unknown paths do nothing."""
         row = self._rows.get(path)

@@ -307,3 +307,25 @@ def test_that_enter_in_the_search_goes_to_the_first_setting_found(
     form.set_filter("steps")
     form.focus_first()
     qtbot.waitUntil(lambda: form.editor(STEPS.path).control().hasFocus())
+
+
+def test_that_what_was_typed_a_moment_ago_counts_for_what_is_done_now(
+    form: SpecForm, qtbot: QtBot
+) -> None:
+    line = _line(form, STEPS.path).line
+    line.setFocus()
+    qtbot.keyClick(line, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(line, "7")
+    told: list[object] = []
+    form.changed.connect(lambda path, value: told.append((path, value)))
+    form.finish_typing()
+    assert told == [(STEPS.path, 7)]
+    form.finish_typing()
+    assert told == [(STEPS.path, 7)]
+
+
+def test_that_every_box_of_several_keeps_its_name(form: SpecForm) -> None:
+    editor = form.editor(DATA.path)
+    boxes = editor.findChildren(QCheckBox)
+    assert [it.accessibleName() for it in boxes] == ["Dataset: tooluse", "Dataset: science"]
+    assert editor.accessibleName() == "Dataset"
