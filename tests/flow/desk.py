@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
@@ -17,6 +17,22 @@ from tests.app.test_main_window import Answers
 WAIT_MS = 240_000
 
 
+class Person(Answers):
+    """Answers the window's questions; `path` is what is picked in a dialog for files and folders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = ""
+
+    def choose_file(self, parent: QWidget, title: str, start: str, kinds: str) -> str:
+        self.asked.append(title)
+        return self.path
+
+    def new_folder(self, parent: QWidget, title: str, start: str) -> str:
+        self.asked.append(title)
+        return self.path
+
+
 class Desk:
     """One home folder, and the window over it while there is one."""
 
@@ -24,7 +40,7 @@ class Desk:
         self.home = home
         self.qtbot = qtbot
         self.theme = Theme(qapp, "light")
-        self.answers = Answers()
+        self.answers = Person()
         self._open: MainWindow | None = None
 
     def open(self) -> MainWindow:

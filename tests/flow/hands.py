@@ -14,14 +14,17 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QApplication,
+    QCheckBox,
     QComboBox,
     QLabel,
     QMenu,
     QWidget,
 )
+from pytestqt.exceptions import TimeoutError as NeverCame
 from pytestqt.qtbot import QtBot
 
-WAIT_MS = 60_000
+WAIT_MS = 180_000
+TICK_X = 8
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -51,20 +54,24 @@ class Hands:
 
     def find(self, *names: str) -> QWidget:
         """The visible, enabled control of that name (of one of these, where names may change)."""
-        self.until(lambda: self._found(names) is not None)
+        self._wait_for(names, lambda: self._found(names) is not None)
         found = self._found(names)
         assert found is not None
         return found
 
     def click(self, *names: str) -> None:
         """Click a control, or an entry of an open menu."""
-        self.until(lambda: _entry(names) is not None or self._found(names) is not None)
+        self._wait_for(names, lambda: bool(_entry(names) or self._found(names)))
         entry = _entry(names)
         if entry is not None:
             menu, action = entry
             self._qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
             return
-        self._qtbot.mouseClick(self.find(*names), LEFT)
+        control = self.find(*names)
+        at = control.rect().center()
+        if isinstance(control, QCheckBox):
+            at.setX(TICK_X)  # beside its words it takes no click
+        self._qtbot.mouseClick(control, LEFT, pos=at)
 
     def type(self, name: str, text: str) -> None:
         """Replace what stands in a field by typing."""
@@ -82,22 +89,22 @@ class Hands:
     def press(self, keys: str) -> None:
         """Press keys ("Ctrl+2", "Delete") where the focus is."""
         combination = QKeySequence(keys)[0]
-        windows = [it for it in QApplication.topLevelWidgets() if it.isVisible()]
-        if QApplication.activeWindow() is None and QApplication.activePopupWidget() is None:
-            # The offscreen platform leaves no window active when a menu has closed; then no shortcut fires.
-            window = next(it for it in windows if it.isWindow() and not isinstance(it, QMenu))
-            with self._qtbot.waitActive(window, timeout=self._wait_ms):
-                window.activateWindow()
-        held = [it.focusWidget() for it in windows if not isinstance(it, QMenu)]
-        target = QApplication.focusWidget() or next(it for it in held if it is not None)
-        self._qtbot.keyClick(target, combination.key(), combination.keyboardModifiers())
+        self._qtbot.keyClick(self._focus(), combination.key(), combination.keyboardModifiers())
+
+    def write(self, text: str) -> None:
+        """Type where the focus is."""
+        self._qtbot.keyClicks(self._focus(), text)
 
     def choose(self, name: str, option: str) -> None:
         """Choose an entry of a picker by the keyboard."""
         picker = self.find(name)
         assert isinstance(picker, QComboBox)
-        at = picker.findText(option, Qt.MatchFlag.MatchStartsWith)
-        assert at >= 0, f"{name} offers {[picker.itemText(k) for k in range(picker.count())]}"
+
+        def place() -> int:
+            return picker.findText(option, Qt.MatchFlag.MatchStartsWith)
+
+        self.until(lambda: place() >= 0)
+        at = place()
         picker.setFocus()
         while picker.currentIndex() != at:
             down = picker.currentIndex() < at
@@ -108,27 +115,49 @@ class Hands:
         self.until(lambda: self._view(name) is not None)
         view = self._view(name)
         assert view is not None
-        model = view.model()
-        columns = 1 if isinstance(model, QAbstractListModel) else model.columnCount()
-
-        def where() -> QPoint | None:
-            for row in range(model.rowCount()):
-                for column in range(columns):
-                    index = model.index(row, column)
-                    if text in str(index.data() or ""):
-                        view.scrollTo(index)
-                        return view.visualRect(index).center()
-            return None
-
-        self.until(lambda: where() is not None)
-        place = where()
+        self.until(lambda: self._place(view, text) is not None)
+        place = self._place(view, text)
         assert place is not None
-        view.setFocus()
         self._qtbot.mouseClick(view.viewport(), LEFT, pos=place)
+
+    def cells(self, name: str, column: int) -> list[str]:
+        """What the rows of a table say in one column, from top to bottom."""
+        view = self._view(name)
+        if view is None:
+            return []
+        model = view.model()
+        return [str(model.index(row, column).data() or "") for row in range(model.rowCount())]
 
     def _view(self, name: str) -> QAbstractItemView | None:
         views = (it for it in _visible() if isinstance(it, QAbstractItemView))
         return next((it for it in views if _name(it) == name), None)
+
+    def _focus(self) -> QWidget:
+        # The offscreen platform leaves no window active when a menu has closed; a desktop gives it back.
+        if QApplication.activeWindow() is None:
+            next(it for it in QApplication.topLevelWidgets() if it.isVisible()).activateWindow()
+            self.until(lambda: QApplication.activeWindow() is not None)
+        return QApplication.focusWidget() or QApplication.activeWindow()
+
+    def _wait_for(self, names: tuple[str, ...], there: Callable[[], bool]) -> None:
+        try:
+            self.until(there)
+        except NeverCame as error:
+            usable = sorted({_name(it) for it in _visible() if it.isEnabled()} - {""})
+            entries = [text for menu in _menus() for text in map(_text, menu.actions())]
+            raise AssertionError(f"nothing is called {names}; seen: {usable} {entries}") from error
+
+    @staticmethod
+    def _place(view: QAbstractItemView, text: str) -> QPoint | None:
+        model = view.model()
+        columns = 1 if isinstance(model, QAbstractListModel) else model.columnCount()
+        for row in range(model.rowCount()):
+            for column in range(columns):
+                index = model.index(row, column)
+                if text in str(index.data() or ""):
+                    view.scrollTo(index)
+                    return view.visualRect(index).center()
+        return None
 
     def _take(self, name: str) -> QWidget:
         field = self.find(name)
@@ -136,7 +165,10 @@ class Hands:
         return field
 
     def _found(self, names: tuple[str, ...]) -> QWidget | None:
-        fitting = [it for it in _visible() if it.isEnabled() and _name(it) in names]
+        usable = [it for it in _visible() if it.isEnabled()]
+        fitting = [it for it in usable if _name(it) in names]
+        # A card says after its name what it does and how it is.
+        fitting = fitting or [it for it in usable if _name(it).partition(", ")[0] in names]
         # A name may be said of a control and of a frame around it: the one that is acted on is meant.
         acted = [it for it in fitting if it.focusPolicy() != Qt.FocusPolicy.NoFocus]
         return (acted or fitting or [None])[0]
@@ -162,10 +194,18 @@ def _words(widget: QWidget) -> list[str]:
 
 
 def _entry(names: tuple[str, ...]) -> tuple[QMenu, QAction] | None:
+    for menu in _menus():
+        for action in menu.actions():
+            if action.isEnabled() and _text(action) in names:
+                return menu, action
+    return None
+
+
+def _menus() -> Iterator[QMenu]:
     for top in QApplication.topLevelWidgets():
         if isinstance(top, QMenu) and top.isVisible():
-            for action in top.actions():
-                words = action.text().split("\t")[0].replace("&", "").rstrip("…")
-                if action.isEnabled() and words in names:
-                    return top, action
-    return None
+            yield top
+
+
+def _text(action: QAction) -> str:
+    return action.text().split("\t")[0].replace("&", "").rstrip("…")

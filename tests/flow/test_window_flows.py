@@ -34,9 +34,9 @@ def hands(qtbot: QtBot) -> Hands:
     return Hands(qtbot)
 
 
-def brief(folder: Path) -> Recipe:
+def brief(folder: Path, *, name: str = NAME, steps: int = STEPS) -> Recipe:
     """Pruned and recovered, one task, nothing saved before it is asked for."""
-    whole = road(folder, name=NAME, steps=STEPS)
+    whole = road(folder, name=name, steps=steps)
     kept = [
         it.model_copy(update={"save_steps": 1000} if it.id == "recovered" else {})
         for it in whole.stages
