@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
-from core.engine import data_process, spawn
+from app.viewmodels.line_process import LineProcess
+from core.engine import data_process
 from core.errors import UserError
 from core.store.home import Home
 
 IDLE_MS = 120_000
 """After the last answer, before the process is ended; starting it takes seconds."""
-END_MS = 1000
-"""Longest wait for the process to be gone when the window closes."""
 
 Done = Callable[[Any], None]
 Failed = Callable[[UserError], None]
@@ -44,11 +43,11 @@ class DataDesk(QObject):
 
     def __init__(self, kind: data_process.Kind, home: Home, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._command = data_process.command(kind, home)
-        self._process: QProcess | None = None
+        self._process = LineProcess(data_process.command(kind, home), self)
+        self._process.said.connect(self._heard)
+        self._process.ended.connect(self._ended)
         self._owed: dict[int, _Owed] = {}
         self._number = 0
-        self._said = b""
         self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
         self._idle.timeout.connect(self.cancel)
 
@@ -59,57 +58,28 @@ class DataDesk(QObject):
 
     def ask(self, act: str, what: Mapping[str, Any], done: Done, failed: Failed) -> None:
         """Ask; one of the two is called with the answer, unless it is cancelled before."""
-        if self._process is None:
-            self._process = self._started()
         self._idle.stop()
         self._number += 1
         self._owed[self._number] = _Owed(done, failed)
-        self._process.write(data_process.question(self._number, act, what).encode())
+        self._process.ask(data_process.question(self._number, act, what))
         if len(self._owed) == 1:
             self.busyChanged.emit()
 
     def cancel(self) -> None:
         """Forget what was asked and end the process, whatever it does."""
-        process, self._process, self._said = self._process, None, b""
         was_busy, self._owed = self.busy, {}
-        if process is not None:
-            process.readyReadStandardOutput.disconnect(self._read)
-            process.finished.disconnect(self._ended)
-            process.errorOccurred.disconnect(self._failed)
-            process.finished.connect(process.deleteLater)
-            process.kill()
+        self._process.stop()
         if was_busy:
             self.busyChanged.emit()
 
     def close(self) -> None:
         """The window closes: end the process and wait until it is gone."""
-        process = self._process
         self._idle.stop()
+        self._process.close()
         self.cancel()
-        if process is not None:
-            process.waitForFinished(END_MS)
 
-    def _started(self) -> QProcess:
-        process = QProcess(self)
-        environment = QProcessEnvironment()
-        for name, value in spawn.environment().items():
-            environment.insert(name, value)
-        process.setProcessEnvironment(environment)
-        process.setStandardErrorFile(QProcess.nullDevice())
-        process.readyReadStandardOutput.connect(self._read)
-        process.finished.connect(self._ended)
-        process.errorOccurred.connect(self._failed)
-        program, *arguments = self._command
-        process.start(program, arguments)
-        return process
-
-    def _read(self) -> None:
-        if self._process is None:
-            return
-        self._said += self._process.readAllStandardOutput().data()
-        *lines, self._said = self._said.split(b"\n")
-        for line in lines:
-            self._take(data_process.read(line.decode("utf-8", "replace")))
+    def _heard(self, line: str) -> None:
+        self._take(data_process.read(line))
 
     def _take(self, said: data_process.Report | data_process.Answer | None) -> None:
         if isinstance(said, data_process.Report):
@@ -128,7 +98,6 @@ class DataDesk(QObject):
     def _ended(self) -> None:
         """The process ended by itself: with an answer owed, that is a failure."""
         owed, self._owed = self._owed, {}
-        self._process, self._said = None, b""
         if owed:
             self.busyChanged.emit()
         for it in owed.values():
@@ -137,7 +106,3 @@ class DataDesk(QObject):
                     f"{data_process.FAILED}: the process that reads them ended.", "Try again."
                 )
             )
-
-    def _failed(self, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart:  # else `finished` comes as well
-            self._ended()

@@ -7,11 +7,12 @@ to an older one is dropped. Nothing here waits.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import estimate_words, remedies
+from app.viewmodels.line_process import LineProcess
 from app.viewmodels.recipe_types import NeedLine
-from core.engine import estimate_process, spawn
+from core.engine import estimate_process
 from core.engine.estimate import Estimate
 from core.errors import UserError
 from core.recipe.spec import Recipe
@@ -21,8 +22,6 @@ PAUSE_MS = 600
 """After the last change, before a recipe is asked about."""
 IDLE_MS = 60_000
 """After the last answer, before the process (0.9 GB of libraries) is ended; starting it takes seconds."""
-END_MS = 1000
-"""Longest wait for the process to be gone when the window closes."""
 ESTIMATING = "estimating memory and time…"
 
 
@@ -37,15 +36,15 @@ class EstimatesViewModel(QObject):
 
     def __init__(self, home: Home, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._command = estimate_process.command(home)
+        self._process = LineProcess(estimate_process.command(home), self)
+        self._process.said.connect(self._take)
+        self._process.ended.connect(self._ended)
         self._wanted: Recipe | None = None
         self._asked: Recipe | None = None  # no answer has come yet
         self._known: Recipe | None = None  # what the estimate is of
         self._watched = False
         self._estimate: Estimate | None = None
         self._error = ""
-        self._said = b""
-        self._process: QProcess | None = None
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._pause.timeout.connect(self._ask)
         self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
@@ -71,22 +70,15 @@ class EstimatesViewModel(QObject):
 
     def cancel(self) -> None:
         """End the process, whatever it does; it is started again when it is needed."""
-        process, self._process, self._asked, self._said = self._process, None, None, b""
-        if process is not None:
-            process.readyReadStandardOutput.disconnect(self._read)
-            process.finished.disconnect(self._ended)
-            process.errorOccurred.disconnect(self._failed)
-            process.finished.connect(process.deleteLater)
-            process.kill()
+        self._asked = None
+        self._process.stop()
 
     def close(self) -> None:
         """The window closes: end the process and wait until it is gone."""
         self._watched = False
         self._pause.stop()
-        process = self._process
-        self.cancel()
-        if process is not None:
-            process.waitForFinished(END_MS)
+        self._asked = None
+        self._process.close()
 
     # what comes out
 
@@ -172,35 +164,11 @@ class EstimatesViewModel(QObject):
     def _ask(self) -> None:
         if self._wanted in (None, self._known) or not self._watched or self._asked is not None:
             return  # an answer that comes later asks again when the recipe has changed meanwhile
-        if self._process is None:
-            self._process = self._started()
         self._idle.stop()
         asked = self._asked = self._wanted
         assert asked is not None
-        self._process.write(estimate_process.question(asked).encode())
+        self._process.ask(estimate_process.question(asked))
         self.changed.emit()
-
-    def _started(self) -> QProcess:
-        process = QProcess(self)
-        environment = QProcessEnvironment()
-        for name, value in spawn.environment().items():
-            environment.insert(name, value)
-        process.setProcessEnvironment(environment)
-        process.setStandardErrorFile(QProcess.nullDevice())
-        process.readyReadStandardOutput.connect(self._read)
-        process.finished.connect(self._ended)
-        process.errorOccurred.connect(self._failed)
-        program, *arguments = self._command
-        process.start(program, arguments)
-        return process
-
-    def _read(self) -> None:
-        if self._process is None:
-            return
-        self._said += self._process.readAllStandardOutput().data()
-        *lines, self._said = self._said.split(b"\n")
-        for line in lines:
-            self._take(line.decode("utf-8", "replace"))
 
     def _take(self, line: str) -> None:
         asked, self._asked = self._asked, None
@@ -218,14 +186,10 @@ class EstimatesViewModel(QObject):
     def _ended(self) -> None:
         """The process ended by itself: with an answer owed, that is a failure."""
         owed = self._asked is not None
-        self._process, self._asked, self._said = None, None, b""
+        self._asked = None
         if owed:
             self._fail(f"{estimate_process.FAILED}: its process ended.")
             self.changed.emit()
 
     def _fail(self, error: str) -> None:
         self._estimate, self._known, self._error = None, None, error
-
-    def _failed(self, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart:  # else `finished` comes as well
-            self._ended()

@@ -141,7 +141,7 @@ def test_that_a_failure_is_said_and_the_next_recipe_is_answered(
 def test_that_a_process_that_cannot_be_started_is_said(
     model: EstimatesViewModel, qtbot: QtBot
 ) -> None:
-    model._command = [str(Path(sys.executable).with_name("no-such-program"))]
+    model._process._command = (str(Path(sys.executable).with_name("no-such-program")),)
     model.watch(True)
     model.want(recipe("plain"))
     qtbot.waitUntil(lambda: "its process ended" in model.headline, timeout=WAIT_MS)
@@ -153,7 +153,7 @@ def test_that_an_idle_process_is_ended_and_started_again(
     model._idle.setInterval(10)
     model.watch(True)
     model.want(recipe("plain"))
-    qtbot.waitUntil(lambda: bool(model.lines()) and model._process is None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(model.lines()) and not model._process.running, timeout=WAIT_MS)
     model.want(recipe("huge"))
     qtbot.waitUntil(lambda: model.verdict == "too_large", timeout=WAIT_MS)
 
