@@ -64,7 +64,7 @@ class AxisRow(QWidget):
             row.addWidget(line, 2 if part == "text" else 1)
         for part, width in (("start", BOUND_WIDTH), ("stop", BOUND_WIDTH), ("count", COUNT_WIDTH)):
             self.lines[part].setMaximumWidth(width)
-        cross = Button(theme, "", "quiet", "x")
+        self.cross = cross = Button(theme, "", "quiet", "x")
         cross.setAccessibleName(f"Do not sweep over {axis.label}")
         cross.setToolTip("Do not sweep over this field")
         cross.clicked.connect(lambda: self.removed.emit(self.path))
@@ -155,10 +155,14 @@ class SweepPanel(QWidget):
             if axis.path in self._axes:
                 self._axes[axis.path].show_axis(axis)
             else:
+                before: QWidget = [self.name, *(it.cross for it in self._axes.values())][-1]
                 self._axes[axis.path] = made = AxisRow(self._theme, axis)
                 made.changed.connect(self._change)
                 made.removed.connect(model.remove)
                 self._rows.addWidget(made)
+                for control in (made.shape, *made.lines.values(), made.cross):
+                    QWidget.setTabOrder(before, control)
+                    before = control
         self.combine.setVisible(len(axes) > 1)
         self.combine.choose(model.combine)
         self.name.setVisible(bool(axes))

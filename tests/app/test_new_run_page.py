@@ -278,7 +278,18 @@ def test_that_the_command_for_a_sweep_leads_into_its_panel(bench: Bench, qtbot: 
     bench.page.activateWindow()
     actions = {action.title: action for action in bench.page.page_actions()}
     actions["Sweep over a field"].act()
-    qtbot.waitUntil(bench.page.sides.sweep.add.hasFocus)
+    panel = bench.page.sides.sweep
+    qtbot.waitUntil(panel.add.hasFocus)
+    qtbot.keyClick(panel.add, Qt.Key.Key_Space)
+    bench.pick("Seed")
+    line = panel.axis("seed").lines["text"]
+    qtbot.waitUntil(line.hasFocus)
+    assert line.selectedText() == line.text()
+    passed, widget = [], panel.name.nextInFocusChain()
+    while widget is not panel.start:
+        passed.append(widget)
+        widget = widget.nextInFocusChain()
+    assert line in passed  # Tab goes on to the button that queues the runs
 
 
 def test_that_a_menu_of_stages_says_behind_which_it_adds(bench: Bench) -> None:
