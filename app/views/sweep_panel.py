@@ -208,9 +208,19 @@ class SweepPanel(QWidget):
                     groups[owner] = menu.addMenu(owner)
                 place = groups[owner]
             action = place.addAction(field if separator else text)
-            action.triggered.connect(lambda _=False, path=path: self._model.add(path))
+            action.triggered.connect(lambda _=False, path=path: self._add(path))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.add.mapToGlobal(QPoint(0, self.add.height())))
+
+    def _add(self, path: str) -> None:
+        """One more field; its values are typed next."""
+        self._model.add(path)
+        self.refresh()
+        row = self._axes[path]
+        row.show()
+        line = next(it for it in row.lines.values() if it.isVisible())
+        line.setFocus(Qt.FocusReason.OtherFocusReason)
+        line.selectAll()
 
     def _start(self) -> None:
         count = len(self._model.variants())
