@@ -170,6 +170,14 @@ class SpecForm(QScrollArea):
         old.hide()
         old.deleteLater()
         self._body = fresh
+        before: QWidget = self._more  # controls made now would come last of the whole window by Tab
+        for control in fresh.findChildren(QWidget):
+            here = control.window() is self.window()  # the list of a choice is a window of its own
+            if here and control.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                QWidget.setTabOrder(before, control)
+                before = control
+        if before is not self._more:
+            QWidget.setTabOrder(before, self._more)
         self.verticalScrollBar().setValue(0)
 
     def _flip(self) -> None:

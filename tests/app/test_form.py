@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.recipe_types import Choice, FieldView
@@ -329,3 +329,22 @@ def test_that_every_box_of_several_keeps_its_name(form: SpecForm) -> None:
     boxes = editor.findChildren(QCheckBox)
     assert [it.accessibleName() for it in boxes] == ["Dataset: tooluse", "Dataset: science"]
     assert editor.accessibleName() == "Dataset"
+
+
+def test_that_tab_passes_through_new_controls_before_what_stands_behind_the_form(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    host = QWidget()
+    qtbot.addWidget(host)
+    column = QVBoxLayout(host)
+    made, behind = SpecForm(theme), Button(theme, "Behind")
+    column.addWidget(made)
+    column.addWidget(behind)
+    made.show_fields(FIELDS)
+    made.show_fields((STEPS, RATE))
+    passed, widget = [], made.nextInFocusChain()
+    while widget is not behind:
+        passed.append(widget)
+        widget = widget.nextInFocusChain()
+    places = [passed.index(made.editor(it.path).control()) for it in (STEPS, RATE)]
+    assert places == sorted(places)
