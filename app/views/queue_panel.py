@@ -54,7 +54,9 @@ class QueuePanel(Card):
         parts += [f"{waiting} waiting"] if waiting else []
         parts += ["paused: nothing that waits is started"] if paused else []
         self.set_caption(" · ".join(parts))
-        self.pause.setText("Continue" if paused else "Pause")
+        words = "Continue" if paused else "Pause"
+        self.pause.setText(words)
+        self.pause.setAccessibleName(words)
         self.pause.set_icon("play" if paused else "pause")
         self.pause.setToolTip(
             "Start what waits, in this order (P)"

@@ -105,6 +105,7 @@ class Hands:
 
         self.until(lambda: place() >= 0)
         at = place()
+        self._activate()
         picker.setFocus()
         while picker.currentIndex() != at:
             down = picker.currentIndex() < at
@@ -132,11 +133,14 @@ class Hands:
         views = (it for it in _visible() if isinstance(it, QAbstractItemView))
         return next((it for it in views if _name(it) == name), None)
 
-    def _focus(self) -> QWidget:
+    def _activate(self) -> None:
         # The offscreen platform leaves no window active when a menu has closed; a desktop gives it back.
         if QApplication.activeWindow() is None:
             next(it for it in QApplication.topLevelWidgets() if it.isVisible()).activateWindow()
             self.until(lambda: QApplication.activeWindow() is not None)
+
+    def _focus(self) -> QWidget:
+        self._activate()
         return QApplication.focusWidget() or QApplication.activeWindow()
 
     def _wait_for(self, names: tuple[str, ...], there: Callable[[], bool]) -> None:
@@ -161,6 +165,7 @@ class Hands:
 
     def _take(self, name: str) -> QWidget:
         field = self.find(name)
+        self._activate()
         field.setFocus()
         return field
 
