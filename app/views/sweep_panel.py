@@ -36,7 +36,7 @@ class AxisRow(QWidget):
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(TYPING_MS)
-        self._typing.timeout.connect(self._tell)
+        self._typing.timeout.connect(self.finish_typing)
         row = QHBoxLayout()
         row.setSpacing(6)
         self.title = Elided(axis.label)
@@ -59,7 +59,7 @@ class AxisRow(QWidget):
             line.setPlaceholderText(words)
             line.setAccessibleName(f"{axis.label}: {words}")
             line.textEdited.connect(lambda _: self._typing.start())
-            line.editingFinished.connect(self._tell)
+            line.editingFinished.connect(self.finish_typing)
             self.lines[part] = line
             row.addWidget(line, 2 if part == "text" else 1)
         for part, width in (("start", BOUND_WIDTH), ("stop", BOUND_WIDTH), ("count", COUNT_WIDTH)):
@@ -90,7 +90,8 @@ class AxisRow(QWidget):
         self.problem.setText(axis.problem)
         self.problem.setVisible(bool(axis.problem))
 
-    def _tell(self) -> None:
+    def finish_typing(self) -> None:
+        """Take what was typed at once."""
         self._typing.stop()
         for part, line in self.lines.items():
             if line.text() != getattr(self._axis, part):
@@ -223,6 +224,11 @@ class SweepPanel(QWidget):
         line.selectAll()
 
     def _start(self) -> None:
+        # A click on a button does not leave the field that is being typed in.
+        if self.name.text() != self._model.name:
+            self._model.set_name(self.name.text())
+        for row in tuple(self._axes.values()):
+            row.finish_typing()
         count = len(self._model.variants())
         if self._model.is_large and not self._dialogs.confirm(
             self,
