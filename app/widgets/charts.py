@@ -27,6 +27,7 @@ from app.widgets.crosshair import Crosshair
 from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine
 from app.widgets.decimate import Floats, limits, thinned, window_of
 from app.widgets.legend import Legend
+from app.widgets.pixel_columns import SharedColumns
 from app.widgets.place_axis import COUNT, PlaceAxis, place
 from app.widgets.plot_words import PlotWords
 from app.widgets.theme import Theme
@@ -68,6 +69,7 @@ class LineChart(HandledPanel):
         self._follow = True
         self._dirty = True
         self._ranging = False
+        self._ticks: list[list[tuple[float, str]]] | None = None
         self.draws = 0
 
         self.plot = pg.PlotWidget(
@@ -334,13 +336,16 @@ class LineChart(HandledPanel):
         self._set_y(shown)
         most = int(box.width()) // PX_PER_NAME
         ticks = [thinned(self._names, most)] if self._names else None
-        self._item.getAxis("bottom").setTicks(ticks)
+        if ticks != self._ticks:  # setting them draws the axis anew
+            self._ticks = ticks
+            self._item.getAxis("bottom").setTicks(ticks)
         self._ranging = False
 
     def _set_y(self, shown: Sequence[Line]) -> None:
         box = self._item.getViewBox()
         first, last = box.viewRange()[0]
-        found = [self._curves[it.key].reduce(self._columns, (first, last)) for it in shown]
+        shared = SharedColumns()
+        found = [self._curves[it.key].reduce(self._columns, (first, last), shared) for it in shown]
         if self._fixed is not None:
             box.setYRange(*self._fixed, padding=0)
             return

@@ -14,6 +14,7 @@ from PySide6.QtGui import QBrush, QColor, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QGraphicsPathItem
 
 from app.widgets.decimate import Floats, limits
+from app.widgets.pixel_columns import SharedColumns
 from app.widgets.tokens import mix
 from app.widgets.trace import Trace
 
@@ -116,10 +117,12 @@ class CurveItems:
         """New values that are not digested and therefore not drawn yet."""
         return sum(trace.left for trace in self._traces)
 
-    def reduce(self, columns: int, window: tuple[float, float]) -> tuple[float, float] | None:
+    def reduce(
+        self, columns: int, window: tuple[float, float], shared: SharedColumns
+    ) -> tuple[float, float] | None:
         """Find the points to draw in so many pixels and this range of x; the range of their values."""
         x = self._line.x
-        self._points = [trace.reduced(x, columns, window) for trace in self._traces]
+        self._points = [trace.reduced(x, columns, window, shared) for trace in self._traces]
         seen = self._points if self._smoothing == 0 else self._points[1:2]
         return limits(*(y for _, y in seen))
 

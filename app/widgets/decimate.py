@@ -64,10 +64,11 @@ def window_of(x: Floats, window: tuple[float, float]) -> tuple[int, int]:
 
 def arg_extremes(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:
     """Index of the lowest value of each segment (its first occurrence); a segment ends where the next starts."""
-    sizes = np.diff(starts, append=values.size)
-    hit = values == np.repeat(np.minimum.reduceat(values, starts), sizes)
-    where = np.where(hit, np.arange(values.size), values.size)
-    return np.minimum.reduceat(where, starts)
+    sizes = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=sizes[:-1])
+    sizes[-1:] = values.size - starts[-1:]
+    hits = np.flatnonzero(values == np.repeat(np.minimum.reduceat(values, starts), sizes))
+    return hits[np.searchsorted(hits, starts)]
 
 
 class Smoother:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.widgets.decimate import Floats, arg_extremes
+from app.widgets.pixel_columns import Places, SharedColumns, different
 
 BLOCK = 8
 """Values in a block of the finest level."""
@@ -22,8 +23,6 @@ BLOCKS_PER_COLUMN = 16
 LEAST = 32_768
 """Shorter arrays are reduced from their points: that takes half a millisecond and needs no memory."""
 _FIRST_CAPACITY = 1024
-
-Places = NDArray[np.intp]
 
 
 class Growing:
@@ -101,8 +100,22 @@ class Pyramid:
             blocks //= FAN
         self._gaps.cut(int(np.searchsorted(self._gaps.view, count)))
 
-    def pick(self, x: Floats, y: Floats, columns: int, first: int, last: int) -> Places | None:
+    def pick(
+        self,
+        x: Floats,
+        y: Floats,
+        columns: int,
+        first: int,
+        last: int,
+        shared: SharedColumns | None = None,
+    ) -> Places | None:
         """Which of the points from `first` to `last` to draw, in their order; `last` is digested.
+
+        Args:
+            x, y: (n,) all points.
+            columns: of pixels.
+            first, last: the points that are seen.
+            shared: spares the work that other curves over the same x have done.
 
         Returns:
             None where the points are so few that `decimate` does it better.
@@ -112,20 +125,12 @@ class Pyramid:
         if level < 0 or span <= 0:
             return None
         block = BLOCK * FAN**level
-        borders = x[first] + span * np.arange(columns) / columns
-        starts = _different(first + np.searchsorted(x[first:last], borders, "left"))
-        ends = np.append(starts[1:], last)
-        # A column is whole blocks, and the points in front of them and behind them.
-        since = -(-starts // block)
-        until = np.minimum(ends // block, len(self._low[level]))
-        dense = until > since
-        beside = (
-            np.column_stack([starts, np.where(dense, until * block, ends)]),
-            np.column_stack([np.where(dense, since * block, ends), ends]),
+        found_columns = (shared or SharedColumns()).of(
+            x, columns, first, last, block, len(self._low[level])
         )
-        there = (beside[1] - beside[0]).sum(axis=1) > 0
-        points, point_cuts = _ranges(beside[0][there].ravel(), beside[1][there].ravel())
-        blocks, block_cuts = _ranges(since[dense], until[dense])
+        starts, ends, dense = found_columns.starts, found_columns.ends, found_columns.dense
+        there, points = found_columns.beside, found_columns.points
+        blocks, point_cuts = found_columns.blocks, found_columns.point_cuts
         beside_values = y.take(points)
         gaps = self._gaps_in(beside_values)
         chosen = [np.array([first, last - 1]), starts[~dense], ends[~dense] - 1]
@@ -133,7 +138,9 @@ class Pyramid:
             places = np.empty(starts.size, np.intp)
             values = np.full(starts.size, np.inf)
             if blocks.size:
-                at = blocks[arg_extremes(sign * levels[level].view.take(blocks), block_cuts)]
+                at = blocks[
+                    arg_extremes(sign * levels[level].view.take(blocks), found_columns.block_cuts)
+                ]
                 places[dense], values[dense] = self._down(y, sign, levels[:level], at)
             if points.size:
                 signed = sign * beside_values
@@ -145,7 +152,7 @@ class Pyramid:
                 places[better] = points[found][better[there]]
             chosen.append(places)
         chosen.append(self._one_gap(starts, ends))
-        return _different(np.sort(np.concatenate(chosen)))
+        return different(np.sort(np.concatenate(chosen)))
 
     def _level(self, most: int) -> int:
         """The highest level whose blocks hold at most `most` values; -1 for none."""
@@ -206,22 +213,9 @@ class Pyramid:
         return good & (values > 0) if self._positive else good
 
 
-def _different(places: Places) -> Places:
-    """Ascending places without repetition."""
-    kept: Places = places[np.append(True, places[1:] != places[:-1])]
-    return kept
-
-
 def _fold(values: Floats, size: int, reduce: np.ufunc) -> Floats:
     """The extreme of each run of `size` values, a power of two; halving is faster than a short axis."""
     while size > 1:
         values = reduce(values[0::2], values[1::2])
         size //= 2
     return values
-
-
-def _ranges(starts: Places, ends: Places) -> tuple[Places, Places]:
-    """The indices of all ranges one after another, and where each range begins among them."""
-    sizes = ends - starts
-    cuts = np.cumsum(sizes) - sizes
-    return np.repeat(starts - cuts, sizes) + np.arange(int(sizes.sum())), cuts

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.widgets.decimate import Floats, Smoother, decimate, window_of
+from app.widgets.pixel_columns import SharedColumns
 from app.widgets.pyramid import LEAST, Growing, Pyramid
 
 
@@ -67,9 +68,13 @@ class Trace:
         return count
 
     def reduced(
-        self, x: Floats, columns: int, window: tuple[float, float]
+        self,
+        x: Floats,
+        columns: int,
+        window: tuple[float, float],
+        shared: SharedColumns | None = None,
     ) -> tuple[Floats, Floats]:
-        """The points to draw in so many columns of pixels, of those that are digested."""
+        """The points to draw in so many columns of pixels, of those that are digested; see `Pyramid.pick`."""
         if self._y.size < LEAST:
             y = Smoother(self._weight).extend(self._y) if self._weight > 0 else self._y
             return decimate(x, log10(y) if self._log else y, columns, window)
@@ -77,7 +82,7 @@ class Trace:
         x = x[:count]
         y = self._smoothed.view if self._weight > 0 else self._y[:count]
         first, last = window_of(x, window)
-        picked = self._pyramid.pick(x, y, max(columns, 1), first, last)
+        picked = self._pyramid.pick(x, y, max(columns, 1), first, last, shared)
         if picked is None:
             x, y = x[first:last], y[first:last]
             return decimate(x, log10(y) if self._log else y, columns)

@@ -12,6 +12,7 @@ from app.widgets import charts
 from app.widgets.charts import LineChart
 from app.widgets.curves import Line
 from app.widgets.decimate import Floats, Smoother, decimate, limits, smooth
+from app.widgets.pixel_columns import SharedColumns
 from app.widgets.pyramid import BLOCK, BLOCKS_PER_COLUMN, FAN, LEAST, Growing, Pyramid
 from app.widgets.theme import Theme
 from app.widgets.trace import Trace
@@ -222,3 +223,20 @@ def test_that_long_curves_appear_over_several_drawings_and_none_takes_them_all(
         if getattr(item, "xData", None) is not None and item.xData.size
     ]
     assert [item.xData[-1] for item in drawn] == [x[-1], x[-1]]
+
+
+def test_that_curves_over_one_x_share_their_columns_and_others_do_not() -> None:
+    count = 100_000
+    x, other = np.arange(float(count)), np.arange(float(count)) ** 2
+    values = [np.sin(x * 0.01), np.cos(x * 0.03)]
+    shared = SharedColumns()
+    for positions in (x, other, x):
+        for y in values:
+            pyramid = _pyramid(y)
+            alone = pyramid.pick(positions, y, 400, 10, count - 10)
+            assert alone is not None
+            together = pyramid.pick(positions, y, 400, 10, count - 10, shared)
+            np.testing.assert_array_equal(together, alone)
+    once = shared.of(x, 400, 0, count, 64, 1000)
+    assert shared.of(x[:count], 400, 0, count, 64, 1000) is once
+    assert shared.of(other, 400, 0, count, 64, 1000) is not once
