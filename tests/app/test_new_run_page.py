@@ -595,7 +595,7 @@ def test_that_a_missing_file_says_where_it_comes_from_and_is_chosen_on_the_spot(
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
     bench.click(bench.page.sides.problems.fix)
     bench.until(lambda: len(bench.model.problems()) == 3)
-    assert f"file: {file}" in bench.model.text
+    assert str(file) in bench.model.text  # a long path has a line of its own
 
 
 def test_that_a_file_that_cannot_be_read_is_told_and_changes_nothing(
