@@ -131,6 +131,7 @@ def _shoot(stage: Stage, name: str, size: str, folder: Path, checked: bool) -> d
 def child(folder: Path, *options: str, scale: str = "1") -> dict[str, dict[str, list[str]]]:
     """Run this file in a process of its own, at a scale of the screen; its report."""
     environment = {**os.environ, "QT_SCALE_FACTOR": scale, "QT_QPA_PLATFORM": "offscreen"}
+    environment.pop("REKINDLE_HOME", None)  # Settings says whether it is set
     command = [sys.executable, __file__, str(folder), *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
