@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent, QStandardItemModel
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
@@ -25,6 +25,7 @@ from app.widgets.stage_strip import CARD_WIDTH, RECIPE_HEIGHT
 from app.widgets.theme import Theme
 
 FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
+SAVED_KINDS = (("Recipe", ".yaml"), ("Recipe", ".yml"))
 EMPTY = "empty"
 SAVED_AS = "recipe.yaml"
 
@@ -44,6 +45,7 @@ class NewRunPage(Page):
         self._check = application.check
         self._settings = settings
         self._theme = theme
+        self._dialogs = dialogs
         self._tell = application.message.emit
         self.column.addLayout(self._head())
         self.strip = RecipeStrip(theme)
@@ -343,7 +345,7 @@ class NewRunPage(Page):
             self._model.load_preset(path)
 
     def _open_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
+        path = self._dialogs.choose_file(
             self, "Open a recipe", self._settings.recipe_folder, FILE_FILTER
         )
         if path:
@@ -354,10 +356,10 @@ class NewRunPage(Page):
         """Ask for a file and write the recipe into it; the command then names it."""
         self._finish_typing()
         begin = self._model.saves_to or str(Path(self._settings.recipe_folder) / SAVED_AS)
-        path, _ = QFileDialog.getSaveFileName(self, "Save the recipe", begin, FILE_FILTER)
+        path = self._dialogs.save_file(self, "Save the recipe", begin, SAVED_KINDS)
         if path:
-            self._settings.recipe_folder = str(Path(path).parent)
-            self._model.save(path if Path(path).suffix else f"{path}.yaml")
+            self._settings.recipe_folder = str(path.parent)
+            self._model.save(str(path))
 
     def _start(self) -> None:
         self._finish_typing()
