@@ -204,6 +204,29 @@ class CompareViewModel(QObject):
             for profile in run.model.cka_profile(self._label(uid))
         )
 
+    def metric_source(self, key: str) -> str:
+        """Where the curves of one metric come from, a line a run."""
+
+        def source(run: RunViewModel) -> str:
+            stages = [it.stage for it in run.series(key)]
+            return run.source(stages) if stages else ""
+
+        return self._sources(source)
+
+    def task_source(self, task: str) -> str:
+        """Where the accuracies of one task come from, a line a run."""
+        return self._sources(lambda run: run.task_source(task) if task in run.tasks() else "")
+
+    def profile_source(self) -> str:
+        """Where the CKA by layer comes from, a line a run."""
+
+        def source(run: RunViewModel) -> str:
+            found = run.cka_profile()
+            how = " / ".join(dict.fromkeys(it.caption for it in found))
+            return run.cka_source([it.subject for it in found], how) if found else ""
+
+        return self._sources(source)
+
     def differences(self) -> tuple[DiffRow, ...]:
         """Recipe fields that are not equal in all runs; values are aligned with `runs`."""
         flat = self._flat_recipes()
@@ -263,6 +286,15 @@ class CompareViewModel(QObject):
             self._loading = loading
             self.loadingChanged.emit()
         self._tell.start()
+
+    def _sources(self, of: Callable[[RunViewModel], str]) -> str:
+        """What `of` says of each run, on one line behind its letter; of a single run as it is."""
+        runs = self.runs()
+        texts = [(it.letter, of(self._runs[it.uid].model)) for it in runs]
+        if len(runs) == 1:
+            return texts[0][1]
+        lines = [" · ".join((letter, *text.split("\n"))) for letter, text in texts if text]
+        return "\n".join(lines)
 
     def _label(self, uid: str) -> str:
         """The run's name, with the beginning of its id where another one has the same name."""

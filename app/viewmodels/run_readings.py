@@ -111,6 +111,18 @@ class RunReadings(QObject):
         dataset = (known.dataset if known is not None else None) or task
         return self.source(stages, dataset=dataset, protocol=scorer)
 
+    def cka_source(self, checkpoints: Iterable[str], how: str) -> str:
+        """Where CKA values come from; `how` names the probe, which is their dataset."""
+        named = tuple(checkpoints)
+        seed = recipe_words.seed(self.recipe, named) if self.recipe is not None else None
+        return provenance(
+            run=run_part(self.name, self.uid),
+            seed=seed,
+            checkpoint=", ".join(named),
+            dataset="",
+            protocol=how,
+        )
+
     def marks(self) -> tuple[Mark, ...]:
         """Warnings that have a place on a chart."""
         return tuple(self._fold.journal.marks)

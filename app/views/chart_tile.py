@@ -68,6 +68,11 @@ def axis_of(run: RunViewModel, choices: ChartChoices) -> Axis:
     return next((it for it in axes if it.key == choices.x_axis), axes[0])
 
 
+def smoothing_words(weight: float) -> str:
+    """How curves were smoothed, for a picture; "" for raw ones."""
+    return f"smoothed, EMA {weight:g}, over the raw values" if weight else ""
+
+
 class ChartTile(Card):
     """A card with one chart; the metric is chosen where its heading is."""
 
@@ -111,8 +116,7 @@ class ChartTile(Card):
     @property
     def caption_text(self) -> str:
         """How the curves came about, for a picture."""
-        smoothing = self._choices.smoothing
-        return f"smoothed, EMA {smoothing:g}, over the raw values" if smoothing else ""
+        return smoothing_words(self._choices.smoothing)
 
     def refresh(self) -> None:
         """Take the curves."""

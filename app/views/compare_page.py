@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.glossary import explain
 from app.viewmodels.provenance import run_part
-from app.viewmodels.types import Profile
-from app.views.chart_tile import hues
+from app.views.compare_charts import CompareCharts, run_hue
+from app.views.dialogs import Dialogs
+from app.views.keeping import SAVE_KEYS, Keeper
 from app.views.page import SPACING, Page
-from app.views.run_charts import SMOOTHING, SMOOTHING_TIP
 from app.views.score_rows import score_rows
 from app.views.splitting import restore, splitter
 from app.widgets.actions import PageAction
-from app.widgets.charts import LineChart
-from app.widgets.controls import Button, Card, Chip, Picker, label
-from app.widgets.curves import Line
+from app.widgets.controls import Button, Card, Chip, label
 from app.widgets.explained import explain_heading
 from app.widgets.messages import Empty
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
 
-ACCURACY = "accuracy:"
 MOST_OFFERED = 30
+MOST_NAMED = 2
+"""Runs in the name of a file."""
 TEACHING = (
     "Choose two or more runs in the list (Ctrl+click) and press Compare. A single run works too: its base, "
     "degraded and recovered models stand side by side. Scores are subtracted only within one protocol."
@@ -41,13 +40,17 @@ class ComparePage(Page):
     runs_wanted = Signal()
     opened = Signal(str)
 
-    def __init__(self, application: Application, settings: Settings, theme: Theme) -> None:
+    def __init__(
+        self, application: Application, settings: Settings, theme: Theme, dialogs: Dialogs
+    ) -> None:
         super().__init__()
         self._application = application
         self._model = application.compare
         self._settings = settings
         self._theme = theme
-        self._key = ""
+        self.keeper = Keeper(
+            self, theme, dialogs, application.message.emit, application.offload, self._name
+        )
         self._chips: list[Chip] = []
         self.column.addLayout(self._head())
         self.empty = Empty(theme, "git-diff", "Nothing to compare yet", TEACHING)
@@ -59,6 +62,9 @@ class ComparePage(Page):
         self._model.changed.connect(lambda: self.later(self._show_all))
         self._model.loadingChanged.connect(lambda: self.later(self._show_loading))
         theme.changed.connect(lambda: self.later(self._show_all))
+        save = QShortcut(QKeySequence(SAVE_KEYS), self)
+        save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        save.activated.connect(self._save_picture)
         self._show_all()
 
     def page_actions(self) -> tuple[PageAction, ...]:
@@ -68,8 +74,15 @@ class ComparePage(Page):
             PageAction("Add a run to the comparison…", self._add_menu, icon="plus"),
             PageAction("Choose runs in the list", self.runs_wanted.emit, icon="rows"),
             PageAction(
+                "Save a chart as a picture…",
+                self._save_picture,
+                SAVE_KEYS,
+                lambda: bool(runs),
+                "image",
+            ),
+            PageAction(
                 "Follow the curves again after a zoom",
-                self.overlay.reset_view,
+                self.charts.overlay.reset_view,
                 enabled=lambda: bool(runs),
                 icon="arrows-out",
             ),
@@ -84,6 +97,14 @@ class ComparePage(Page):
                 for run in runs
             ),
         )
+
+    def _name(self) -> str:
+        """The words that begin the name of a file."""
+        return " and ".join(run.label for run in self._model.runs()[:MOST_NAMED])
+
+    def _save_picture(self) -> None:
+        if self._model.runs():
+            self.charts.save_picture()
 
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -113,36 +134,7 @@ class ComparePage(Page):
         explain_heading(self._scores_card, explain("accuracy"))
         self._scores_card.body.addWidget(self.scores)
         column.addWidget(self._scores_card)
-        self.overlay = LineChart(
-            self._theme, "Curves of the compared runs", empty="These runs have recorded no curves."
-        )
-        self._overlay_card = Card("Curves")
-        self._overlay_card.heading.hide()
-        self.smoothing = Picker("Smoothing")
-        self.smoothing.set_options(SMOOTHING, "0.6")
-        self.smoothing.setToolTip(SMOOTHING_TIP)
-        self.smoothing.chosen.connect(lambda weight: self.overlay.set_smoothing(float(weight)))
-        self.overlay.set_smoothing(0.6)
-        self.which = Picker("Metric")
-        self.which.chosen.connect(self._choose)
-        self.which.setProperty("heading", True)
-        self._overlay_card.add_first(self.which)
-        self._overlay_card.add_tool(self.smoothing)
-        self._overlay_card.body.addWidget(self.overlay)
-        self.profile = LineChart(
-            self._theme,
-            "CKA by layer",
-            x_label="layer",
-            empty="No finished checkpoint of these runs was compared layer by layer.",
-        )
-        self._profile_card = Card("CKA by layer")
-        explain_heading(self._profile_card, explain("CKA"))
-        self._profile_card.body.addWidget(self.profile)
-        across = Qt.Orientation.Horizontal
-        self.charts: QSplitter = splitter(self._settings, "compare charts", across)
-        self.charts.addWidget(self._overlay_card)
-        self.charts.addWidget(self._profile_card)
-        restore(self.charts, self._settings, [530, 530])
+        self.charts = CompareCharts(self._model, self._settings, self._theme, self.keeper)
         self.differences = Table(self._theme, "Differences of the recipes")
         self._differences_card = Card("What differs in the recipes")
         self._same = Empty(
@@ -170,12 +162,11 @@ class ComparePage(Page):
         self._show_loading()
         if not runs:
             return
-        hues = [self._hue(place) for place in range(len(runs))]
+        hues = [run_hue(self._theme, place) for place in range(len(runs))]
         self.scores.show_rows(*score_rows(self._model.table(), self._theme, runs, hues))
         self._scores_card.setVisible(self.scores.rowCount() > 0)
         self.scores.setFixedHeight(min(self.scores.content_height(), 220))
-        self._show_overlay()
-        self._show_profiles()
+        self.charts.refresh()
         self._show_differences()
 
     def _show_loading(self) -> None:
@@ -188,93 +179,11 @@ class ComparePage(Page):
         self._chips = []
         for place, run in enumerate(self._model.runs()):
             named = f"{run.letter}  {run.short}" if run.letter else run.label
-            chip = Chip(self._theme, named, self._hue(place), removable=True)
+            chip = Chip(self._theme, named, run_hue(self._theme, place), removable=True)
             chip.setToolTip(f"{run_part(run.name, run.uid)} · {run.status_text}")
             chip.removed.connect(lambda uid=run.uid: self._model.remove_run(uid))
             self._chip_row.addWidget(chip)
             self._chips.append(chip)
-
-    def _hue(self, place: int) -> str:
-        extra = self._theme.tokens.extra
-        return extra[place % len(extra)]
-
-    def _look(self) -> dict[str, tuple[str, str]]:
-        """By run label: the letter that stands for it in legends, and its colour; letters only among several."""
-        return {
-            run.label: (run.letter, self._hue(place))
-            for place, run in enumerate(self._model.runs())
-        }
-
-    def _show_overlay(self) -> None:
-        keys = self._model.available_keys()
-        options = [
-            (f"{ACCURACY}{task}", f"Accuracy: {self._model.task_title(task)}")
-            for task in self._model.tasks()
-        ]
-        options += [(key, self._model.key_title(key)[0]) for key in keys]
-        names = [key for key, _ in options]
-        if self._key not in names:
-            self._key = next((key for key in ("divergence", "loss") if key in names), "")
-            self._key = self._key or (names[0] if names else "")
-        self.which.set_options(options, self._key)
-        self._overlay_card.heading.setVisible(not options)
-        self.which.setVisible(bool(options))
-        accuracy = self._key.startswith(ACCURACY)
-        self.smoothing.setVisible(bool(options) and not accuracy)
-        look = self._look()
-        if accuracy:
-            self._overlay_card.set_caption("per cent · Wilson 95 %")
-            bands = self._model.accuracy(self._key.removeprefix(ACCURACY))
-            alone = len({band.run for band in bands}) == len(bands)
-            own = hues([band.role for band in bands], self._theme)
-            self.overlay.set_lines(
-                Line(
-                    f"{band.run}/{band.stage}",
-                    *_named(look[band.run], band.title, stage_hue, alone=alone),
-                    band.x,
-                    band.y,
-                    band.low,
-                    band.high,
-                    points=True,
-                )
-                for band, stage_hue in zip(bands, own, strict=True)
-            )
-            return
-        self._overlay_card.set_caption(self._model.key_title(self._key)[1] if self._key else "")
-        curves = self._model.overlay(self._key) if self._key else ()
-        self.smoothing.setVisible(any(not curve.sparse for curve in curves))
-        alone = len({curve.run for curve in curves}) == len(curves)
-        own = hues([curve.role for curve in curves], self._theme)
-        self.overlay.set_lines(
-            Line(
-                f"{curve.run}/{curve.stage}",
-                *_named(look[curve.run], curve.stage, stage_hue, alone=alone),
-                curve.x,
-                curve.y,
-                points=curve.sparse,
-            )
-            for curve, stage_hue in zip(curves, own, strict=True)
-        )
-
-    def _show_profiles(self) -> None:
-        profiles = self._model.profiles()
-        look = self._look()
-        lines = []
-        several = len(look) > 1
-        own = hues([profile.role for profile in profiles], self._theme)
-        drawn: set[tuple[str, str]] = set()
-        for profile, stage_hue in zip(profiles, own, strict=True):
-            name, token = _named(look[profile.run], profile.title, stage_hue)
-            dashed = several and profile.role == "degraded"
-            again = several and (profile.run, profile.role) in drawn  # one hue a run: points tell
-            drawn.add((profile.run, profile.role))
-            lines.append(_profile_line(profile, name, token, dashed=dashed, points=again))
-        self.profile.set_lines(lines)
-        captions = {profile.caption for profile in profiles}
-        self._profile_card.set_caption(captions.pop() if len(captions) == 1 else "")
-        if profiles:
-            longest = max(profiles, key=lambda profile: len(profile.layers))
-            self.profile.set_names(longest.layers)
 
     def _show_differences(self) -> None:
         rows = self._model.differences()
@@ -305,11 +214,6 @@ class ComparePage(Page):
             f"{len(rows)} of {self._model.field_count()} fields" if len(runs) > 1 else ""
         )
 
-    def _choose(self, key: str) -> None:
-        self._key = key
-        self.overlay.reset_view()
-        self._show_overlay()
-
     def _add_menu(self) -> None:
         model = self._application.runs
         compared = set(self._model.uids())
@@ -326,29 +230,3 @@ class ComparePage(Page):
         menu.addAction("Choose in the list").triggered.connect(lambda: self.runs_wanted.emit())
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
-
-
-def _named(
-    look: tuple[str, str], stage: str, stage_hue: str, *, alone: bool = False
-) -> tuple[str, str]:
-    """Label and colour of a curve: among runs by the run (and its stage, unless alone), else by the stage."""
-    letter, hue = look
-    if not letter:
-        return stage, stage_hue
-    return letter if alone else f"{letter} {stage}", hue
-
-
-def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool, points: bool) -> Line:
-    x = np.arange(len(profile.layers), dtype=np.float64)
-    spread = bool((profile.high > profile.low).any())
-    return Line(
-        f"{profile.run}/{profile.subject}",
-        name,
-        token,
-        x,
-        profile.y,
-        profile.low if spread else None,
-        profile.high if spread else None,
-        dashed=dashed,
-        points=points,
-    )

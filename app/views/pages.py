@@ -71,14 +71,7 @@ PAGES = (
     Place("runs", "Runs", "rows", "app.views.runs_page", "RunsPage", early=True),
     Place("new", "New run", "plus-circle", "app.views.new_run_page", "NewRunPage", early=True),
     Place("run", "Run", "chart-line-up", "app.views.run_page", "RunPage"),
-    Place(
-        "compare",
-        "Compare",
-        "git-diff",
-        "app.views.compare_page",
-        "ComparePage",
-        lambda it: (it.application, it.settings, it.theme),
-    ),
+    Place("compare", "Compare", "git-diff", "app.views.compare_page", "ComparePage"),
     Place("models", "Models and data", "tree-structure", "app.views.models_page", "ModelsPage"),
     Place("settings", "Settings", "gear", "app.views.settings_page", "SettingsPage", early=True),
     Place(

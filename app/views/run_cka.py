@@ -185,7 +185,7 @@ class CkaCard(Card):
             return
         self.how.set_text(heatmap.caption)
         if self._run is not None:
-            self.map.set_source(self._run.source([self._subject], protocol=heatmap.caption))
+            self.map.set_source(self._run.cka_source([self._subject], heatmap.caption))
         self.map.set_data(
             heatmap.values,
             heatmap.rows,

@@ -13,7 +13,6 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.run_cells import COLUMNS
-from app.views.compare_page import ComparePage
 from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
 from app.views.run_page import RunPage
@@ -345,34 +344,6 @@ def test_that_recipe_and_form_are_two_sides_of_one_thing(
     assert problem() in page.card.form.note("stages.1.max_steps")
     page.sides.side.choose("problems")
     assert page.sides.problems.list.count() == len(model.problems())
-
-
-def test_that_comparing_shows_scores_curves_and_differences(
-    desk: Desk, theme: Theme, qtbot: QtBot
-) -> None:
-    page = ComparePage(desk.application, desk.settings, theme)
-    _shown(page, qtbot)
-    assert page.empty.isVisible()
-    model = desk.application.compare
-    model.set_runs([desk.runs["done"], desk.runs["pruned"]])
-    qtbot.waitUntil(lambda: not model.loading and bool(model.table().lines), timeout=15_000)
-    page.refresh_now()
-    qtbot.waitUntil(lambda: page.scores.rowCount() == 4, timeout=5000)
-    assert page.differences.rowCount() > 0
-    page.overlay.redraw()
-    assert [button.text() for button in page.overlay.legend.buttons.values()] == ["A", "B"]
-    page.profile.redraw()
-    names = [button.text() for button in page.profile.legend.buttons.values()]
-    assert names == ["A nf4", "A recovered", "B pruned", "B recovered"]
-    assert [line.points for line in page.profile.lines()] == [False] * 4
-    table = page.scores
-    for place in range(table.columnCount()):
-        assert table.columnWidth(place) >= table.sizeHintForColumn(place), place
-    page.which.chosen.emit("accuracy:tooluse")
-    page.overlay.redraw()
-    assert not page.overlay.empty.isVisible()
-    model.remove_run(desk.runs["pruned"])
-    qtbot.waitUntil(lambda: page.scores.rowCount() == 2, timeout=5000)
 
 
 def test_that_a_run_waiting_for_its_first_event_shows_what_will_be_there(
