@@ -12,6 +12,7 @@ from PySide6.QtCore import QBuffer, QIODevice, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 
+from app.widgets.flat_svg import flattened
 from app.widgets.plot_words import PlotPanel
 from app.widgets.theme import Theme
 
@@ -70,7 +71,8 @@ class Picture:
         buffer = QBuffer()
         buffer.open(QIODevice.OpenModeFlag.WriteOnly)
         kinds[suffix.lower()](buffer)
-        return bytes(buffer.data().data())
+        content = bytes(buffer.data().data())
+        return flattened(content) if suffix.lower() == ".svg" else content
 
     def _png(self, device: QIODevice) -> None:
         image = QImage(self.size() * SCALE, QImage.Format.Format_ARGB32)
