@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QDialog,
-    QFileDialog,
-    QInputDialog,
-    QLineEdit,
-    QMessageBox,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.views.questions import LineQuestion, NotesQuestion, Question
 from app.views.tag_dialog import TagDialog
 
 
@@ -23,35 +16,28 @@ class Dialogs:
 
     def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
         """Ask before a destructive act; the safe answer is the default one."""
-        box = _box(parent, title, text)
-        yes = box.addButton(accept, QMessageBox.ButtonRole.DestructiveRole)
-        no = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(no)
-        box.setEscapeButton(no)
-        box.exec()
-        return box.clickedButton() is yes
+        asked = Question(parent, title, text)
+        asked.add_answer("Cancel", default=True)
+        asked.add_answer(accept, "yes", "danger")
+        return _given(asked) == "yes"
 
     def leave(self, parent: QWidget, running: int) -> str:
         """What becomes of running work when the window closes: "keep", "stop" or "cancel"."""
         what = "A run is" if running == 1 else f"{running} runs are"
-        box = _box(
+        asked = Question(
             parent,
-            "Close the window",
+            "Close the window?",
             f"{what} in progress. Training goes on without the window; open Rekindle again to watch it.",
         )
-        keep = box.addButton("Close, keep training", QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton("Stop and save, then close", QMessageBox.ButtonRole.DestructiveRole)
-        stay = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(keep)
-        box.setEscapeButton(stay)
-        box.exec()
-        clicked = box.clickedButton()
-        return "keep" if clicked is keep else "stop" if clicked is stop else "cancel"
+        asked.add_answer("Cancel")
+        asked.add_answer("Stop and save, then close", "stop")
+        asked.add_answer("Close, keep training", "keep", "primary", default=True)
+        return _given(asked) or "cancel"
 
     def ask_text(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
         """A line of text, or None when cancelled or left empty."""
-        given, agreed = QInputDialog.getText(parent, title, label, QLineEdit.EchoMode.Normal, text)
-        return given.strip() or None if agreed else None
+        asked = LineQuestion(parent, title, label, text)
+        return asked.field.text().strip() or None if _given(asked) else None
 
     def ask_folder(self, parent: QWidget, title: str, start: str) -> str | None:
         """A folder, or None when cancelled."""
@@ -80,18 +66,15 @@ class Dialogs:
 
     def ask_notes(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
         """Several lines of text, which may be empty; None when cancelled."""
-        given, agreed = QInputDialog.getMultiLineText(parent, title, label, text)
-        return given.strip() if agreed else None
+        asked = NotesQuestion(parent, title, label, text)
+        return asked.field.toPlainText().strip() if _given(asked) else None
 
     def ask_tags(
         self, parent: QWidget, title: str, shares: Mapping[str, float]
     ) -> tuple[Sequence[str], Sequence[str]] | None:
         """Tags to add and tags to take away; None when cancelled. See `TagDialog`."""
         asked = TagDialog(parent, title, shares)
-        agreed = asked.exec() == QDialog.DialogCode.Accepted
-        answer = asked.answer() if agreed else None
-        asked.deleteLater()
-        return answer
+        return asked.answer() if _given(asked) else None
 
     def choose_file(self, parent: QWidget, title: str, start: str, kinds: str) -> str:
         """A file that exists, or "" when cancelled; `kinds` as Qt writes filters."""
@@ -104,10 +87,8 @@ class Dialogs:
         )[0]
 
 
-def _box(parent: QWidget, title: str, text: str) -> QMessageBox:
-    box = QMessageBox(parent)
-    box.setWindowTitle(title)
-    box.setText(title)
-    box.setInformativeText(text)
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    return box
+def _given(asked: Question) -> str:
+    """Show a question until it is answered; its answer's key. What was typed can still be read afterwards."""
+    asked.exec()
+    asked.deleteLater()
+    return asked.given

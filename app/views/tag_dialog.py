@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QCompleter,
-    QDialog,
-    QDialogButtonBox,
-    QLineEdit,
-    QListWidget,
-    QListWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QCompleter, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
-from app.widgets.controls import label
+from app.views.questions import Question
 
-LEAST_WIDTH = 320
+MOST_SHOWN = 8
+"""Known tags that are seen without scrolling."""
 SHARE = {0.0: Qt.CheckState.Unchecked, 1.0: Qt.CheckState.Checked}
 
 
-class TagDialog(QDialog):
+class TagDialog(Question):
     """Tags of one or several runs; a tag that only some have stays with those unless it is touched.
 
     Args:
@@ -32,17 +24,13 @@ class TagDialog(QDialog):
     """
 
     def __init__(self, parent: QWidget, title: str, shares: Mapping[str, float]) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(title)
-        self.setMinimumWidth(LEAST_WIDTH)
+        super().__init__(parent, title)
         self._shares = dict(shares)
-        column = QVBoxLayout(self)
-        column.addWidget(label(title, "heading", wrap=True))
         self.new = QLineEdit()
         self.new.setAccessibleName("New tags, with commas between them")
         self.new.setPlaceholderText("New tag, another one")
         self.new.setCompleter(QCompleter(list(shares), self.new))
-        column.addWidget(self.new)
+        self.body.addWidget(self.new)
         self.known = QListWidget()
         self.known.setAccessibleName("Known tags")
         for tag, share in shares.items():
@@ -50,13 +38,11 @@ class TagDialog(QDialog):
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(SHARE.get(share, Qt.CheckState.PartiallyChecked))
         self.known.setVisible(bool(shares))
-        column.addWidget(self.known)
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
-        )
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        column.addWidget(buttons)
+        rows = min(len(shares), MOST_SHOWN)
+        self.known.setFixedHeight(self.known.sizeHintForRow(0) * rows + 2 if rows else 0)
+        self.body.addWidget(self.known)
+        self.add_answer("Cancel")
+        self.add_answer("Save", "save", "primary", default=True)
         self.new.setFocus()
 
     def answer(self) -> tuple[Sequence[str], Sequence[str]]:

@@ -1,7 +1,7 @@
 """The style sheet: every control the window uses, drawn from the tokens.
 
 Variants are dynamic properties: `kind` on buttons (primary, quiet, danger, segment, rail), `role` on
-labels (brand, title, heading, caption, hint, problem, warning, small, section), `surface` on frames (card, bar,
+labels (brand, title, heading, caption, explanation, hint, problem, warning, small, section), `surface` on frames (card, bar,
 rail, chip, notice, rule), `wrong` on fields, `flat` on what stands inside a card. Sizes come from `app.widgets.scale`.
 """
 
@@ -33,6 +33,7 @@ QLabel[role="brand"] { font-size: ${type_body}px; font-weight: 650; }
 QLabel[role="title"] { font-size: ${type_title}px; font-weight: 600; }
 QLabel[role="heading"] { font-size: ${type_caption}px; font-weight: 600; }
 QLabel[role="caption"] { font-size: ${type_caption}px; color: $second; }
+QLabel[role="explanation"] { color: $second; }
 QLabel[role="hint"] { font-size: ${type_caption}px; color: $third; }
 QLabel[role="small"] { font-size: ${type_small}px; color: $second; }
 QLabel[role="section"] { font-size: ${type_small}px; color: $third; }
@@ -123,6 +124,10 @@ QCheckBox::indicator:checked { background: $accent; border-color: $accent; image
 QCheckBox:disabled { color: $third; }
 QCheckBox::indicator:disabled { border-color: $line; }
 QCheckBox::indicator:checked:disabled { background: $third; border-color: $line; }
+QAbstractItemView::indicator { width: 14px; height: 14px; border: 1px solid $third; border-radius: ${radius_small}px; background: $field; }
+QAbstractItemView::indicator:hover { border-color: $accent; }
+QAbstractItemView::indicator:checked { background: $accent; border-color: $accent; image: url($icons/check.svg); }
+QAbstractItemView::indicator:indeterminate { background: $accent; border-color: $accent; image: url($icons/dash.svg); }
 
 QRadioButton { spacing: 8px; background: transparent; border: 1px solid transparent; border-radius: ${radius_small}px; padding: 2px; }
 QRadioButton:focus { border-color: $accent; }
@@ -222,10 +227,7 @@ QProgressBar::chunk { background: $accent; border-radius: 2px; }
 QProgressBar[level="warning"]::chunk { background: $warning; }
 QProgressBar[level="error"]::chunk { background: $bad; }
 QDialog { background: $panel; }
-QMessageBox QLabel { color: $ink; }
-QDialogButtonBox QPushButton { min-width: 72px; }
-QDialog QPushButton:default { border-color: $accent; }
-QDialog QPushButton:default:focus { border: 2px solid $accent; }
+QDialog QPushButton { min-width: 56px; }
 QSizeGrip { image: none; width: 0; height: 0; }
 """
 )

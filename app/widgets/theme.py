@@ -24,6 +24,7 @@ _ICONS = {
     "right": '<path d="M4.2 2 8.2 6 4.2 10" fill="none" stroke="{ink}" stroke-width="1.4" stroke-linecap="round"/>',
     "dot": '<circle cx="6" cy="6" r="2.4" fill="{on}"/>',
     "tick": '<path d="M2.5 6.2 5 8.7 9.6 3.6" fill="none" stroke="{ink}" stroke-width="1.7" stroke-linecap="round"/>',
+    "dash": '<path d="M2.8 6 9.2 6" fill="none" stroke="{on}" stroke-width="1.7" stroke-linecap="round"/>',
     "check": '<path d="M2.5 6.2 5 8.7 9.6 3.6" fill="none" stroke="{on}" stroke-width="1.7" stroke-linecap="round"/>',
 }
 
