@@ -225,12 +225,13 @@ class Application(QObject):
         return model
 
     def duplicate(self, uid: str) -> None:
-        """Begin a new recipe with the settings of a run."""
+        """Begin a new recipe with the settings of a run, under a name that no run has."""
+        taken = {entry.row.name for entry in self._listing.entries.values()}
 
         def read(store: Store) -> str:
             return dump(Recipe.model_validate_json(store.run(uid).recipe_json))
 
-        self._reader.submit(read, self.new_run.load_recipe)
+        self._reader.submit(read, lambda text: self.new_run.reuse(text, taken))
 
     def active(self) -> tuple[RunSummary, ...]:
         """Running runs, then those that wait, in the order in which they will start."""

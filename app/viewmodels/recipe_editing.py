@@ -5,7 +5,7 @@ The part of the recipe editor that knows nothing of problems and of starting; `a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ from PySide6.QtCore import QObject, Signal
 from app.viewmodels import presets, words
 from app.viewmodels.document import ABSENT, RecipeDocument
 from app.viewmodels.history import History, State
+from app.viewmodels.naming import another
 from app.viewmodels.recipe_edits import RecipeEdits
-from app.viewmodels.recipe_form import RecipeForm
+from app.viewmodels.recipe_form import DATASETS, MEASURE, RecipeForm
 from app.viewmodels.recipe_types import Choice, Preset
 from core.recipe.field import BASE
 from core.recipe.stage_specs import STAGE_SPECS
+
+TELLING = ("sdft", "bootstrap", "sft")
+"""Kinds of stages whose settings tell runs apart, the most telling one first."""
 
 
 class RecipeEditing(QObject):
@@ -29,6 +33,7 @@ class RecipeEditing(QObject):
     valuesChanged = Signal()
     problemsChanged = Signal()
     failed = Signal(str, str)  # what happened, and what to do
+    reused = Signal()  # the settings of an old run are here to be changed
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -88,12 +93,33 @@ class RecipeEditing(QObject):
         """Begin with the recipe in `text`, whose relative paths belong to `folder`."""
         self._begin(text, folder, "")
 
-    def _begin(self, text: str, folder: str, file: str) -> None:
+    def reuse(self, text: str, taken: Collection[str] = ()) -> None:
+        """Begin with the recipe of an old run, under a name of its own, at the stage that recovers.
+
+        Args:
+            text: the recipe, its paths absolute.
+            taken: names that runs have already.
+        """
+        self._begin(text, "", "", taken)
+        self.reused.emit()
+
+    def _begin(
+        self, text: str, folder: str, file: str, taken: Collection[str] | None = None
+    ) -> None:
         self._folder = Path(folder) if folder else Path.cwd()
         self._document.set_text(text)
         self._origin = (file, self._document.raw) if file else None
         self._selected = BASE
+        if taken is not None and self.editable:
+            self._document.set("name", another(self.name, taken))
+            self._selected = self._telling()
         self._changed(fields=True)
+
+    def _telling(self) -> str:
+        """The card that a changed run is most often about: the first SDFT stage, else one that trains."""
+        kinds = [str(stage.get("kind")) for stage in self._form.stages()]
+        found = (kinds.index(kind) for kind in TELLING if kind in kinds)
+        return next(map(str, found), BASE)
 
     def set_text(self, text: str) -> None:
         """Take edited YAML."""
@@ -117,6 +143,15 @@ class RecipeEditing(QObject):
         if str(key) != self._selected:
             self._selected = str(key)
             self.fieldsChanged.emit()
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all cards, as they stand."""
+        return (BASE, *map(str, range(len(self._form.stages()))), DATASETS, MEASURE)
+
+    def turn(self, delta: int) -> None:
+        """Show the form of a neighbour; past the ends it goes round."""
+        keys = self.keys()
+        self.select(keys[(keys.index(self._selected) + delta) % len(keys)])
 
     def about(self) -> str:
         """One sentence on the selected card."""

@@ -329,9 +329,9 @@ class SweepViewModel(QObject):
         self.changed.emit()
 
     def _cards(self) -> list[str]:
-        shown = self._editor.selected
-        stages = [str(place) for place in range(len(self._editor.cards()) - 1)]
-        return list(dict.fromkeys([shown, *stages, "base", "datasets", "measure"]))
+        base, *others = self._editor.keys()
+        *stages, datasets, measure = others
+        return list(dict.fromkeys([self._editor.selected, *stages, base, datasets, measure]))
 
     def _path(self, path: str) -> str:
         return self._editor.named_path(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.viewmodels import words
+from app.viewmodels.naming import LONGEST
 from app.viewmodels.recipe_types import FieldView
 
 _SHORT = {
@@ -24,8 +25,6 @@ TAG = "sweep:"
 _NEAR = 2
 """A range begins at the value divided by this, and ends at it multiplied."""
 _SEEDS = 3
-LONGEST_NAME = 120
-"""Of a recipe, in characters."""
 
 
 def short_label(path: str) -> str:
@@ -68,7 +67,7 @@ def variant_name(name: str, settings: Iterable[tuple[str, Any]]) -> str:
     labels = short_labels([path for path, _ in found])
     parts = [f"{label} {written(value)}" for label, (_, value) in zip(labels, found, strict=True)]
     rest = SEPARATOR.join(("", *parts))
-    return f"{name[: max(LONGEST_NAME - len(rest), 1)].rstrip()}{rest}"[:LONGEST_NAME]
+    return f"{name[: max(LONGEST - len(rest), 1)].rstrip()}{rest}"[:LONGEST]
 
 
 def first_range(view: FieldView) -> tuple[str, str, str]:

@@ -86,6 +86,7 @@ class NewRunPage(Page):
         self._sweep.started.connect(self._sweep_started)
         self._check.changed.connect(lambda: self.later(self._show_check))
         model.saved.connect(self._saved)
+        model.reused.connect(self._begin_to_change)
         model.failed.connect(lambda text, hint: self._tell("error", text, hint))
         self._listen()
         self.later(self._show_recipe, self._show_fields, self._show_problems)
@@ -111,6 +112,8 @@ class NewRunPage(Page):
             PageAction("Duplicate the stage", card.duplicate, "Ctrl+D", staged, "copy-simple"),
             PageAction("Remove the stage", card.remove_stage, "", staged, "trash"),
             PageAction("Find a setting", self._find, "Ctrl+F"),
+            PageAction("Show the card behind", lambda: self._turn(1), "Ctrl+PgDown"),
+            PageAction("Show the card before", lambda: self._turn(-1), "Ctrl+PgUp"),
             PageAction("Go to the next problem", self._next_problem, "F8", self._has_problems),
             PageAction("Check demonstrations", self._check_now, "", lambda: self._check.can_start),
             PageAction("Sweep over a field", lambda: self.sides.go_to("sweep")),
@@ -202,8 +205,9 @@ class NewRunPage(Page):
                 options.append(("", group))
             described[len(options)] = preset.description
             options.append((preset.path, preset.name))
+        known = [key for key, _ in options if key]  # the headings have none
         current = self._model.file
-        self.presets.set_options(options, current if current in dict(options) else "none")
+        self.presets.set_options(options, current if current in known else "none")
         items = self.presets.model()
         for row in heads:
             if isinstance(items, QStandardItemModel):
@@ -255,6 +259,10 @@ class NewRunPage(Page):
     def _choose_card(self, place: int) -> None:
         self._finish_typing()
         self._model.select("base" if place == 0 else str(place - 1))
+
+    def _turn(self, delta: int) -> None:
+        self._finish_typing()
+        self._model.turn(delta)
 
     def _do(self, act: str, place: int) -> None:
         """What a key on a card means."""
@@ -319,6 +327,12 @@ class NewRunPage(Page):
     def _find(self) -> None:
         self.card.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.card.search.selectAll()
+
+    def _begin_to_change(self) -> None:
+        """An old run's settings are here: the next thing typed says which of them changes."""
+        self.refresh_now()
+        self.card.search.clear()
+        self._find()
 
     def _has_problems(self) -> bool:
         return bool(self._model.problems())

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
 
 from app.viewmodels.new_run import NewRunViewModel
 from app.widgets.controls import Button, Card, Segments, label
-from app.widgets.spec_form import SpecForm
+from app.widgets.spec_form import SpecForm, is_called
 from app.widgets.theme import Theme
 
 PARTS = (("stage", "Stage"), ("datasets", "Data and tasks"), ("measure", "Measure"))
 FIND_WIDTH = 150
 _OTHERS = ("datasets", "measure")
+
+
+class SearchLine(QLineEdit):
+    """A line to search in: the arrow down leads to what was found, Escape clears it."""
+
+    down = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """These two; all else is text."""
+        if event.key() == Qt.Key.Key_Down:
+            self.down.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        else:
+            super().keyPressEvent(event)
 
 
 class RecipeFormCard(Card):
@@ -25,7 +41,7 @@ class RecipeFormCard(Card):
         self._model = model
         self._theme = theme
         self._card_key = "base"
-        self.search = QLineEdit()
+        self.search = SearchLine()
         self.search.setPlaceholderText("Find a setting")
         self.search.setAccessibleName("Find a setting of this card")
         self.search.setToolTip("Find a setting (Ctrl+F)")
@@ -60,7 +76,8 @@ class RecipeFormCard(Card):
         self.form.fix_wanted.connect(model.fix)
         self.search.textChanged.connect(self.form.set_filter)
         self.body.addWidget(self.form)
-        self.search.returnPressed.connect(self.form.focus_first)
+        self.search.returnPressed.connect(self.find_setting)
+        self.search.down.connect(self.form.focus_first)
         QWidget.setTabOrder(self.part.last(), self.search)
 
     def stage(self) -> str:
@@ -114,6 +131,20 @@ class RecipeFormCard(Card):
         self.show_card()
         self.show_fields()
         self.form.focus_on(path)
+
+    def find_setting(self) -> None:
+        """Go to the setting that the search means: on this card, else on the next one that has it."""
+        if self.form.focus_first():
+            return
+        text, keys = self.search.text().strip().casefold(), self._model.keys()
+        at = keys.index(self._model.selected) + 1
+        for key in (*keys[at:], *keys[:at]):
+            if any(is_called(it, text) and not it.idle for it in self._model.fields_of(key)):
+                self._model.select(key)
+                self.show_card()
+                self.show_fields()
+                self.form.focus_first()
+                return
 
     def mend(self, card: str, path: str) -> None:
         """Take the way out of a problem, wherever its field is."""

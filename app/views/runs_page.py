@@ -50,7 +50,7 @@ SINGLE = ("open", "reuse", "rename", "note")
 """Acts on one run only."""
 MENU = (
     ("open", "Open\tEnter"),
-    ("reuse", "Use these settings"),
+    ("reuse", "Use these settings\tCtrl+D"),
     ("compare", "Compare\tC"),
     ("star", "Star\tS"),
     ("cross", "Cross\tX"),
@@ -63,6 +63,7 @@ MENU = (
 )
 ICONS = {
     "open": "chart-line-up",
+    "reuse": "copy",
     "compare": "git-diff",
     "star": "star",
     "cross": "x",
@@ -217,6 +218,7 @@ class RunsPage(Page):
         for keys, act in (
             ("Ctrl+Z", self._application.edits.undo),
             ("Ctrl+Shift+C", partial(self._act, "copy_markdown")),
+            ("Ctrl+D", partial(self._act, "reuse")),
             ("P", self.queue.toggle_pause),
             ("Ctrl+Shift+Left", partial(self._move_column, -1)),
             ("Ctrl+Shift+Right", partial(self._move_column, 1)),

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.widgets.controls import Button, label
 from app.widgets.editor import Editor, FieldLike
@@ -40,8 +48,9 @@ class SpecForm(QScrollArea):
         self._more = Button(theme, "More settings", "quiet", "caret-right")
         self._more.clicked.connect(self._flip)
         self.nothing = label(
-            "No setting of this card is called that. Other cards have settings of their own.",
+            "No setting of this card is called that. Enter looks for it on the other cards.",
             "hint",
+            wrap=True,
         )
         self._inner = QWidget()
         self.setWidget(self._inner)
@@ -105,12 +114,28 @@ class SpecForm(QScrollArea):
         if not self._is_shown(row):
             self.set_filter("")
         self.ensureWidgetVisible(row.editor)
-        row.editor.control().setFocus(Qt.FocusReason.OtherFocusReason)
+        control = row.editor.control()
+        control.setFocus(Qt.FocusReason.OtherFocusReason)
+        if isinstance(control, QLineEdit):
+            control.selectAll()  # what is typed now takes the place of what stands there
 
-    def focus_first(self) -> None:
-        """Give the focus to the first field that is shown."""
-        shown = (path for path, row in self._rows.items() if self._is_shown(row))
-        self.focus_on(next(shown, ""))
+    def focus_first(self) -> bool:
+        """Give the focus to the field that the search means most likely, without one to the first; whether there is one."""
+        shown = [row for row in self._rows.values() if self._is_shown(row)]
+        # One that rests takes no focus: it has no effect with the other settings.
+        chosen = min(
+            (row for row in shown if row.editor.isEnabled()), key=self._distance, default=None
+        )
+        if chosen is not None:
+            self.focus_on(chosen.field.path)
+        return chosen is not None
+
+    def _distance(self, row: FormRow) -> int:
+        """How far a field's names are from the search: the same, begin so, hold it; its help alone."""
+        names = [text.casefold() for text in (row.field.label, row.field.path.rsplit(".", 1)[-1])]
+        begins = [name.startswith(self._filter) for name in names]
+        holds = [self._filter in name for name in names]
+        return (self._filter in names, any(begins), any(holds), True).index(True)
 
     def _held(self) -> str | None:
         """Name of the field that has the focus, without the card it belongs to; None for none."""
@@ -202,9 +227,14 @@ class SpecForm(QScrollArea):
     def _is_shown(self, row: FormRow) -> bool:
         field = row.field
         if self._filter:
-            texts = (field.label, field.path.rsplit(".", 1)[-1], field.help, field.section)
-            return any(self._filter in text.casefold() for text in texts)
+            return is_called(field, self._filter)
         return not field.advanced or self._unfolded or bool(field.problem)
+
+
+def is_called(field: FieldLike, text: str) -> bool:
+    """Whether a field's name, path, help or heading holds a text, which is casefolded."""
+    texts = (field.label, field.path.rsplit(".", 1)[-1], field.help, field.section)
+    return any(text in it.casefold() for it in texts)
 
 
 def _is_wide(field: FieldLike) -> bool:

@@ -20,6 +20,7 @@ from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
 from app.widgets.recipe_strip import RecipeCard
 from app.widgets.theme import Theme
+from core.recipe.spec import Recipe
 from core.store.home import Home
 from core.store.rows import RunRow
 from core.store.store import Store
@@ -364,6 +365,65 @@ def test_that_a_setting_is_found_by_its_name_even_a_folded_one(bench: Bench) -> 
     assert form.nothing.isVisible()
     bench.page.card.search.clear()
     assert form.row("stages.1.max_steps").editor.isVisible()
+
+
+def test_that_an_old_run_is_changed_and_started_by_keys_alone(bench: Bench, qtbot: QtBot) -> None:
+    page, model = bench.page, bench.model
+    page.activateWindow()
+    page.card.search.setText("left over")
+    model.reuse(RECIPE, {"Two roads", "Two roads (2)"})
+    assert model.name == "Two roads (3)"
+    qtbot.waitUntil(page.card.search.hasFocus)
+    assert page.card.search.text() == ""
+    qtbot.keyClicks(page.card.search, "steps")
+    qtbot.keyClick(page.card.search, Qt.Key.Key_Return)
+    control = page.card.form.editor("stages.1.max_steps").control()
+    qtbot.waitUntil(control.hasFocus)
+    qtbot.keyClicks(control, "9")  # in the place of what stood there
+    qtbot.keyClick(control, Qt.Key.Key_Return, CTRL)
+    bench.until(lambda: len(bench.rows()) == 1)
+    made = Recipe.model_validate_json(bench.rows()[0].recipe_json)
+    assert (bench.rows()[0].name, made.model_dump()["stages"][1]["max_steps"]) == (model.name, 9)
+    bench.keys(Qt.Key.Key_Z, CTRL)
+    bench.keys(Qt.Key.Key_Z, CTRL)
+    assert model.name == "Two roads"
+
+
+def test_that_the_search_goes_on_to_the_card_that_has_the_setting(
+    bench: Bench, qtbot: QtBot
+) -> None:
+    card = bench.page.card
+    bench.page.activateWindow()
+    bench.model.select("1")
+    bench.page.refresh_now()
+    bench.keys(Qt.Key.Key_F, CTRL)
+    qtbot.keyClicks(card.search, "ratio")  # here only of a dataset to replay, which rests
+    qtbot.keyClick(card.search, Qt.Key.Key_Return)
+    bench.page.refresh_now()
+    assert bench.model.selected == "1"
+    qtbot.keyClick(card.search, Qt.Key.Key_Escape)
+    assert card.search.text() == ""
+    qtbot.keyClicks(card.search, "round_to")
+    assert card.form.nothing.isVisible()
+    qtbot.keyClick(card.search, Qt.Key.Key_Return)
+    qtbot.waitUntil(card.form.editor("stages.0.round_to").control().hasFocus)
+    assert bench.model.selected == "0"
+
+
+def test_that_neighbours_are_shown_by_keys_from_within_a_field(bench: Bench) -> None:
+    seen = []
+    for key in (Qt.Key.Key_PageDown,) * 5 + (Qt.Key.Key_PageUp,) * 2:
+        bench.qtbot.keyClick(bench.page.card.search, key, CTRL)
+        seen.append(bench.model.selected)
+    assert seen == ["0", "1", "datasets", "measure", "base", "measure", "datasets"]
+
+
+def test_that_no_preset_is_named_while_the_recipe_is_none(bench: Bench) -> None:
+    assert bench.page.presets.currentIndex() == -1
+    bench.model.load_preset(str(presets.QUICKSTART))
+    bench.page.refresh_now()
+    assert bench.page.presets.key() == str(presets.QUICKSTART)
+    assert bench.page.presets.currentText() == bench.model.name
 
 
 def test_that_yaml_and_form_are_edited_both_ways(bench: Bench) -> None:

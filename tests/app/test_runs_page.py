@@ -403,3 +403,12 @@ def test_that_every_small_table_copies_as_markdown(theme: Theme, qtbot: QtBot) -
     assert table.as_markdown() == "| Task | Score |\n| --- | ---: |\n| a\\|b | 1.5 |"
     qtbot.keyClick(table, Qt.Key.Key_C, CONTROL | SHIFT)
     assert QGuiApplication.clipboard().text() == table.as_markdown()
+
+
+def test_that_the_settings_of_a_run_are_taken_by_a_key(desk: Desk, qtbot: QtBot) -> None:
+    desk.choose("done")
+    with qtbot.waitSignal(desk.page.reused) as told:
+        qtbot.keyClick(desk.page.table, Qt.Key.Key_D, CONTROL)
+    assert told.args == [desk.runs["done"]]
+    listed = {action.title: action.keys for action in desk.page.page_actions()}
+    assert listed["Use these settings"] == "Ctrl+D"

@@ -319,7 +319,7 @@ def test_that_the_settings_of_a_run_can_be_used_again(world: World, qtbot: QtBot
     application = begin(world, qtbot)
     with qtbot.waitSignal(application.new_run.fieldsChanged, timeout=10000):
         application.duplicate(uid)
-    assert application.new_run.name == RECIPE.name
+    assert application.new_run.name == f"{RECIPE.name} (2)"
     assert [card.id for card in application.new_run.cards()] == ["base", "nf4", "back"]
 
 
