@@ -136,11 +136,10 @@ class RunThread(QThread):
     def stop(self, keep: bool) -> None:
         """Ask the run to end; `keep` saves its state first.
 
-        "Discard" may follow "Stop and save"; pressed once more, the next rung comes at once.
+        "Discard" once the run was asked means: wait no longer. The next rung comes at once.
         """
         with self._lock:
-            again = self._phase in ("saving", "terminating")
-            again = again or (self._phase == "asked" and not keep and not self._keep)
+            again = not keep and self._phase in ("asked", "saving", "terminating")
             self._pressed = self._pressed or again
             self._asked = keep
         if self.mode == "in_process":  # the thread itself is busy in the runner

@@ -12,12 +12,13 @@ from app.viewmodels.workers import Workers
 
 
 class Activity:
-    """Looks at workers, open runs and the run list; keeps nothing."""
+    """Looks at workers, open runs and the run list; keeps nothing. Open runs are told when they wait."""
 
     def __init__(self, workers: Workers, open_runs: OpenRuns, runs: RunsModel) -> None:
         self._workers = workers
         self._open = open_runs
         self._runs = runs
+        workers.changed.connect(self.tell_waiting)
 
     def active(self, listed: Sequence[str]) -> tuple[RunSummary, ...]:
         """Running runs (`listed` are those that the list calls so), then those that wait, in order."""
@@ -28,6 +29,12 @@ class Activity:
             *(self._summary(uid, "running") for uid in (*at_work, *running)),
             *(self._summary(uid, "queued") for uid in self._workers.waiting),
         )
+
+    def tell_waiting(self) -> None:
+        """Let open runs say "queued" while they stand in the queue, whatever they were before."""
+        waiting = frozenset(self._workers.waiting)
+        for uid, model in self._open.items():
+            model.set_waiting(uid in waiting)
 
     def _is_at_work(self, uid: str) -> bool:
         """Whether the worker we started has something left to do, not only its own end."""
@@ -45,7 +52,7 @@ class Activity:
             name,
             name,
             status,
-            words.status(status),
+            running.status_text if running is not None else words.status(status),
             note=note,
             brief=brief,
             progress=running.progress if running is not None else None,

@@ -222,6 +222,7 @@ class Application(QObject):
         if not model.loaded and not idle:
             self._workers.attach(uid, self.device(uid))
         self._open.opened(uid, self._workers.is_watched)
+        self._activity.tell_waiting()
         return model
 
     def duplicate(self, uid: str) -> None:

@@ -61,6 +61,7 @@ class RunViewModel(RunReadings):
         super().__init__(parent)
         self.uid = self.name = uid
         self.status, self._phase = "queued", ""
+        self._waiting = False
         self.loaded = self._caught_up = False
         self.recipe: Recipe | None = None
         self._row_failure = ("", "")  # class, message
@@ -114,6 +115,15 @@ class RunViewModel(RunReadings):
         """The rung of the stop ladder, from the run's thread."""
         if self._phase != phase:
             self._phase = phase
+            if phase == "running":  # the thread has seen its worker at work
+                self.status = "running"
+            self._touch(HEADER)
+            self._emit()
+
+    def set_waiting(self, waiting: bool) -> None:
+        """Whether the run waits in the queue, for the first time or to be resumed."""
+        if self._waiting != waiting:
+            self._waiting = waiting
             self._touch(HEADER)
             self._emit()
 
@@ -136,17 +146,24 @@ class RunViewModel(RunReadings):
     # what comes out
 
     @property
+    def state(self) -> str:
+        """What is shown of the run: its status, but where a worker is on its way or it waits for its device."""
+        if self._waiting:
+            return "queued"
+        return "starting" if self.is_starting else self.status
+
+    @property
     def status_text(self) -> str:
         """The state in words; a failed run names its class."""
         known = (
             self._fold.failure.failure if self._fold.failure is not None else self._row_failure[0]
         )
-        return words.status(self.status, known)
+        return words.status(self.state, known)
 
     @property
     def failure(self) -> tuple[str, str]:
         """What went wrong and what to do; two empty texts while nothing has."""
-        if self.status not in ("failed", "interrupted"):
+        if self.state not in ("failed", "interrupted"):
             return "", ""
         if self.status == "failed" and self._fold.failure is not None:
             return self._fold.failure.message, self._fold.failure.hint
@@ -164,10 +181,23 @@ class RunViewModel(RunReadings):
 
     @property
     def phase_text(self) -> str:
-        """What is being done about starting or stopping the worker; "" in between."""
-        if self._phase == "starting" and self.status != "running":
-            return words.PHASE["starting"]
-        return words.PHASE.get(self._phase, "") if self._phase != "starting" else ""
+        """What is being done about stopping the worker; "" otherwise."""
+        return words.PHASE[self._phase] if self.is_stopping else ""
+
+    @property
+    def is_starting(self) -> bool:
+        """A worker is on its way."""
+        return self._phase == "starting" and self.status != "running"
+
+    @property
+    def is_stopping(self) -> bool:
+        """The worker was asked to stop and has not ended yet."""
+        return bool(words.PHASE.get(self._phase))
+
+    @property
+    def is_waiting(self) -> bool:
+        """It stands in the queue."""
+        return self._waiting
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -208,13 +238,13 @@ class RunViewModel(RunReadings):
 
     @property
     def can_stop(self) -> bool:
-        """A worker is there to be asked."""
-        return self.status == "running" or self._phase == "starting"
+        """A worker is there to be asked, or on its way."""
+        return self.status == "running" or self._phase == "starting" or self.is_stopping
 
     @property
     def can_resume(self) -> bool:
         """A worker may be started (again)."""
-        idle = self._phase in ("", "ended", "detached")
+        idle = self._phase in ("", "ended", "detached") and not self._waiting
         return self.status in ("interrupted", "stopped", "failed", "queued") and idle
 
     @property

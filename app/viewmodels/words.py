@@ -18,6 +18,7 @@ NO_FRACTION = frozenset({NOTHING_LOST, WITHIN_NOISE})
 
 STATUS = {
     "queued": "queued",
+    "starting": "starting",
     "running": "running",
     "done": "done",
     "stopped": "stopped",
@@ -33,7 +34,7 @@ FAILURE = {
 }
 PHASE = {
     "reading": "",
-    "starting": "starting the worker",
+    "starting": "",
     "running": "",
     "asked": "asked to stop; the step in progress is finished first",
     "saving": "saving",

@@ -25,16 +25,25 @@ def run_actions(page: RunPage) -> tuple[PageAction, ...]:
     def when(possible: Callable[[RunViewModel], bool]) -> Callable[[], bool]:
         return lambda: page.run is not None and possible(page.run)
 
-    stoppable = when(lambda run: run.can_stop and not run.phase_text)
+    stoppable = when(lambda run: run.can_stop and not run.is_stopping)
+    at_work = when(lambda run: run.can_stop and not run.is_stopping and not run.is_starting)
     shown = when(lambda run: True)
     curves = when(lambda run: bool(run.available_keys()))
     read = when(lambda run: bool(run.completions()))
     area, completions, side = page.area, page.completions, page.details.side
     return (
-        PageAction("Checkpoint now", page.act_save_now, SAVE_KEYS, stoppable, "floppy-disk"),
+        PageAction("Checkpoint now", page.act_save_now, SAVE_KEYS, at_work, "floppy-disk"),
         PageAction("Stop and save", page.act_stop, STOP_KEYS, stoppable, "stop-circle"),
+        PageAction("Stop and discard…", page.act_discard, "", stoppable, "trash"),
         PageAction(
-            "Stop and discard…", page.act_discard, "", when(lambda run: run.can_stop), "trash"
+            "End by force…",
+            page.act_force,
+            "",
+            when(lambda run: run.is_stopping),
+            "warning-octagon",
+        ),
+        PageAction(
+            "Leave the queue", page.act_stop, "", when(lambda run: run.is_waiting), "stop-circle"
         ),
         PageAction(
             "Resume", page.act_resume, RESUME_KEYS, when(lambda run: run.can_resume), "play"

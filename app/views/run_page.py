@@ -40,6 +40,12 @@ DISCARD_TEXT = (
 )
 
 
+FORCE_TEXT = (
+    "What the stage has trained since its last saved training state is lost. Checkpoints of finished stages, "
+    "and all that was recorded up to now, stay; Resume goes on from what was saved."
+)
+
+
 class RunPage(Page):
     """Shows one run view model at a time."""
 
@@ -185,6 +191,12 @@ class RunPage(Page):
         self.stop = Button(self._theme, "Stop and save", "", "stop-circle")
         self.stop.setToolTip("Finish the step, save the training state, stop; resume at any time")
         self.stop.clicked.connect(self.act_stop)
+        self.force = Button(self._theme, "End by force…", "", "warning-octagon")
+        self.force.setToolTip("Do not wait any longer: end the worker now")
+        self.force.clicked.connect(self.act_force)
+        self.leave = Button(self._theme, "Leave the queue", "", "stop-circle")
+        self.leave.setToolTip("Take the run out of the queue; it can be started again at any time")
+        self.leave.clicked.connect(self.act_stop)
         self.discard = QAction("Stop and discard…", self)
         self.discard.setToolTip("Stop at once and throw the stage in progress away")
         self.discard.triggered.connect(self.act_discard)
@@ -198,7 +210,15 @@ class RunPage(Page):
         self.more.setAccessibleName("More actions")
         self.more.setToolTip("More actions")
         self.more.clicked.connect(self._menu)
-        for button in (self.save_now, self.stop, self.reuse, self.resume, self.more):
+        for button in (
+            self.save_now,
+            self.stop,
+            self.force,
+            self.leave,
+            self.reuse,
+            self.resume,
+            self.more,
+        ):
             row.addWidget(button)
         return row
 
@@ -207,15 +227,17 @@ class RunPage(Page):
         if run is None:
             return
         self.title.set_text(run.name)
-        self.status.set_status(run.status, run.status_text)
+        self.status.set_status(run.state, run.status_text)
         self.facts.set_text(" · ".join(run.facts))
-        asked = bool(run.phase_text)
         self.rung.set(run.phase_text, "warning")
-        self.rung.setVisible(asked)
-        for control in (self.save_now, self.stop, self.discard):
-            control.setVisible(run.can_stop)
-        self.save_now.setEnabled(not asked)
-        self.stop.setEnabled(not asked)
+        self.rung.setVisible(run.is_stopping)
+        going = run.can_stop and not run.is_stopping
+        self.save_now.setVisible(going)
+        self.save_now.setEnabled(not run.is_starting)
+        self.stop.setVisible(going)
+        self.discard.setVisible(going)
+        self.force.setVisible(run.is_stopping)
+        self.leave.setVisible(run.is_waiting)
         self.resume.setVisible(run.can_resume)
         self.reuse.setVisible(not run.can_stop)
         message, hint = run.failure
@@ -253,6 +275,15 @@ class RunPage(Page):
         title = f"Discard the work in progress of “{self._run.name}”?"
         if self._dialogs.confirm(self, title, DISCARD_TEXT, "Stop and discard"):
             self._application.stop(self._run.uid, False)
+
+    def act_force(self) -> None:
+        """Ask, then go to the next rung of the stop ladder at once."""
+        run = self._run
+        if run is None or not run.is_stopping:
+            return
+        title = f"End the worker of “{run.name}” by force?"
+        if self._dialogs.confirm(self, title, FORCE_TEXT, "End by force") and run.is_stopping:
+            self._application.stop(run.uid, False)
 
     def act_reuse(self) -> None:
         """Begin a new recipe with these settings."""

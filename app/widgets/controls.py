@@ -167,6 +167,7 @@ def colour_of(theme: Theme, token: str) -> str:
 
 
 STATUS_TOKENS = {
+    "starting": "accent",
     "running": "accent",
     "done": "recovered",
     "failed": "bad",

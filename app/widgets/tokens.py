@@ -69,6 +69,7 @@ class Tokens:
     def status(self, status: str) -> str:
         """The hue of a run's or a stage's status."""
         return {
+            "starting": self.accent,
             "running": self.accent,
             "done": self.recovered,
             "failed": self.bad,

@@ -529,9 +529,63 @@ def test_that_every_rung_of_the_ladder_is_shown_while_it_happens(
         page.refresh_now()
         assert page.rung.isVisible()
         assert page.rung.accessibleName().startswith(words)
-        assert not page.stop.isEnabled()
+        assert not page.stop.isVisible()
+        assert not page.save_now.isVisible()
     qtbot.keyClick(page, Qt.Key.Key_S, CTRL | SHIFT)
     assert len(shown.calls) == 2  # it was asked already
+
+
+def test_that_a_run_that_does_not_stop_is_ended_by_force_when_the_loss_was_said_yes_to(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    run = replay("running", until=40)
+    shown.page.show_run(run)
+    _settle(shown)
+    assert not shown.page.force.isVisible()
+    run.set_phase("asked")
+    shown.page.refresh_now()
+    qtbot.mouseClick(shown.page.force, Qt.MouseButton.LeftButton)
+    assert shown.calls == [("stop", run.uid, False)]
+    run.ended("interrupted")
+    shown.page.refresh_now()
+    assert not shown.page.force.isVisible()
+    assert shown.page.resume.isVisible()
+
+
+def test_that_a_run_whose_worker_is_on_its_way_is_starting_and_can_be_stopped(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    for before in ("queued", "stopped"):
+        run = replay(before, until=0)
+        run.set_phase("starting")
+        shown.page.show_run(run)
+        _settle(shown)
+        assert shown.page.status.accessibleName() == "starting"
+        assert not shown.page.rung.isVisible()
+        assert not shown.page.save_now.isEnabled()
+        assert not shown.page.resume.isVisible()
+        qtbot.mouseClick(shown.page.stop, Qt.MouseButton.LeftButton)
+        assert shown.calls.pop() == ("stop", run.uid, True)
+        run.set_phase("running")
+        shown.page.refresh_now()
+        assert shown.page.status.accessibleName() == "running"
+
+
+def test_that_a_run_in_the_queue_is_queued_and_leaves_it(shown: Shown, qtbot: QtBot) -> None:
+    run = replay("stopped")
+    shown.page.show_run(run)
+    _settle(shown)
+    assert shown.page.resume.isVisible()
+    run.set_waiting(True)
+    shown.page.refresh_now()
+    assert shown.page.status.accessibleName() == "queued"
+    assert not shown.page.resume.isVisible()
+    qtbot.mouseClick(shown.page.leave, Qt.MouseButton.LeftButton)
+    assert shown.calls == [("stop", run.uid, True)]
+    run.set_waiting(False)
+    shown.page.refresh_now()
+    assert shown.page.status.accessibleName() == "stopped"
+    assert not shown.page.leave.isVisible()
 
 
 def test_that_escape_stops_and_closes_nothing(shown: Shown, qtbot: QtBot) -> None:

@@ -252,6 +252,22 @@ def test_that_a_save_in_progress_is_not_cut_short_by_a_second_click(
     assert thread.phases[-1] == "asked"  # type: ignore[attr-defined]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+def test_that_force_after_stop_and_save_waits_no_longer(world: World, qtbot: QtBot) -> None:
+    patient = Ladder(ask=60, save=60, terminate=60)
+    thread = world.thread("spawn", spawn=world.spawn(DEAF), ladder=patient)
+    with qtbot.waitSignal(thread.caughtUp, timeout=10000):
+        thread.start()
+    thread.stop(keep=True)
+    qtbot.waitUntil(lambda: "asked" in thread.phases, timeout=5000)  # type: ignore[attr-defined]
+    thread.stop(keep=False)
+    qtbot.waitUntil(lambda: "terminating" in thread.phases, timeout=5000)  # type: ignore[attr-defined]
+    with qtbot.waitSignal(thread.ended, timeout=10000) as ended:
+        thread.stop(keep=False)
+    assert ended.args == ["interrupted"]
+    assert world.processes[0].returncode == -signal.SIGKILL
+
+
 def test_that_a_resumed_run_is_read_anew_once_its_log_has_been_rewound(
     world: World, qtbot: QtBot
 ) -> None:

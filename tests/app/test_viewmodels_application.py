@@ -187,8 +187,42 @@ def test_that_a_second_run_waits_for_its_device(world: World, qtbot: QtBot) -> N
     assert [it.status for it in application.active()] == ["running", "queued"]
     assert second not in world.workers
     until(qtbot, lambda: first in world.workers)
+    assert application.open_run(second).state == "queued"
     world.finish(first)
     until(qtbot, lambda: second in world.workers)
+
+
+def test_that_page_and_rail_tell_one_state_of_a_run_from_its_start_on(
+    world: World, qtbot: QtBot
+) -> None:
+    application = begin(world, qtbot)
+    uid = launch(world, qtbot)
+    model = application.open_run(uid)
+    told: list[tuple[str, ...]] = []
+
+    def note() -> None:
+        told.append((model.status_text, *(it.status_text for it in application.active())))
+
+    application.activeChanged.connect(note)
+    model.headerChanged.connect(note)
+    until(qtbot, lambda: model.status_text == "running")
+    assert set(told) - {("queued", "queued")} == {
+        ("starting", "starting"),
+        ("running", "running"),
+    }
+
+
+def test_that_a_stopped_run_that_waits_to_be_resumed_is_queued(world: World, qtbot: QtBot) -> None:
+    uid = world.run(started(), RunFinished(status="stopped", seconds=1.0))
+    application = begin(world, qtbot)
+    model = application.open_run(uid)
+    until(qtbot, lambda: model.loaded)
+    first = launch(world, qtbot)
+    application.resume(uid)
+    assert (model.state, model.can_resume) == ("queued", False)
+    application.stop(uid, True)
+    assert (model.state, model.can_resume) == ("stopped", True)
+    until(qtbot, lambda: first in world.workers)
 
 
 def test_that_a_waiting_run_that_is_stopped_leaves_the_queue(world: World, qtbot: QtBot) -> None:
