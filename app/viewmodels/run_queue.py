@@ -143,6 +143,10 @@ class RunQueue(QAbstractTableModel):
         """The line of a run; -1 when it is not in the queue."""
         return next((row for row, it in enumerate(self._lines) if it.run.uid == uid), -1)
 
+    def landing(self, row: int) -> int:
+        """The line above which a run lands that is dropped above `row`: never among those at work."""
+        return min(max(row, self._at_work()), len(self._lines))
+
     def restore(self, uids: Sequence[str]) -> None:
         """Remember what waited when a window was closed, until the list knows these runs."""
         self._saved = self._restored = tuple(uids)
@@ -175,6 +179,9 @@ class RunQueue(QAbstractTableModel):
         self.changed.emit()
 
     # inside
+
+    def _at_work(self) -> int:
+        return sum(it.place < 0 for it in self._lines)
 
     def _waits_again(self, uid: str) -> bool:
         entry = self._runs.entry(uid)
@@ -304,8 +311,7 @@ class RunQueue(QAbstractTableModel):
         if not data.hasFormat(MIME):
             return False
         uid = bytes(data.data(MIME).data()).decode("ascii")
-        at_work = sum(it.place < 0 for it in self._lines)
-        place = (row if row >= 0 else len(self._lines)) - at_work
+        place = self.landing(row if row >= 0 else len(self._lines)) - self._at_work()
         waiting = self._workers.waiting
         if uid in waiting:
             self._workers.move(uid, place - (1 if waiting.index(uid) < place else 0))

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
+from PySide6.QtWidgets import QMenu
 
-from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
-from app.viewmodels.run_queue import COLUMNS, RunQueue
+from app.viewmodels.run_queue import RunQueue
+from app.views.queue_table import ROW_PX, QueueTable
 from app.widgets.controls import Button, Card
-from app.widgets.delegates import StatusDelegate
 from app.widgets.theme import Theme
 
-ROW_PX = 32
-HEADER_PX = 26
 MOST_ROWS = 5
 """Lines that are seen without scrolling."""
-STATUS_PX, DEVICE_PX, NOTE_PX, EXPECTED_PX = 96, 84, 260, 150
 
 
 class QueuePanel(Card):
@@ -105,77 +100,3 @@ class QueuePanel(Card):
             action.triggered.connect(lambda _=False, key=key: self._act(key))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.table.viewport().mapToGlobal(at))
-
-
-class QueueTable(QTableView):
-    """Lines are dragged, or moved by Alt+Up and Alt+Down."""
-
-    acted = Signal(str)
-
-    def __init__(self, theme: Theme, queue: RunQueue) -> None:
-        super().__init__()
-        self._queue = queue
-        self._kept = ""
-        queue.modelAboutToBeReset.connect(self._keep)
-        self.setModel(queue)
-        queue.modelReset.connect(lambda: self.choose(self._kept))
-        self.setAccessibleName("Queue")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
-        self.setDragDropOverwriteMode(False)
-        self.setDropIndicatorShown(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_PX)
-        self.verticalHeader().setMinimumSectionSize(ROW_PX)
-        header = self.horizontalHeader()
-        header.setFixedHeight(HEADER_PX)
-        header.setHighlightSections(False)
-        header.setSectionsClickable(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(COLUMNS.index("name"), QHeaderView.ResizeMode.Stretch)
-        for key, width in (
-            ("status", STATUS_PX),
-            ("device", DEVICE_PX),
-            ("note", NOTE_PX),
-            ("expected", EXPECTED_PX),
-        ):
-            self.setColumnWidth(COLUMNS.index(key), width)
-        self.setItemDelegateForColumn(COLUMNS.index("status"), StatusDelegate(theme, STATUS_ROLE))
-
-    def chosen(self) -> str:
-        """The run of the current line; "" for none."""
-        return (
-            str(self.currentIndex().data(UID_ROLE) or "") if self.currentIndex().isValid() else ""
-        )
-
-    def choose(self, uid: str) -> None:
-        """Make a run's line the current one."""
-        row = self._queue.row_of(uid)
-        if row >= 0:
-            self.selectRow(row)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Alt moves; single keys act."""
-        alt = event.modifiers() == Qt.KeyboardModifier.AltModifier
-        by_key = {
-            (True, Qt.Key.Key_Up): "up",
-            (True, Qt.Key.Key_Down): "down",
-            (True, Qt.Key.Key_Home): "next",
-            (False, Qt.Key.Key_Delete): "remove",
-            (False, Qt.Key.Key_Return): "open",
-            (False, Qt.Key.Key_Enter): "open",
-            (False, Qt.Key.Key_P): "pause",
-        }
-        act = by_key.get((alt, Qt.Key(event.key())))
-        if act is not None:
-            self.acted.emit(act)
-        else:
-            super().keyPressEvent(event)
-
-    def _keep(self) -> None:
-        self._kept = self.chosen()

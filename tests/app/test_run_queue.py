@@ -12,7 +12,17 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt
+from PySide6.QtGui import (
+    QColor,
+    QDrag,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QMouseEvent,
+)
+from PySide6.QtWidgets import QApplication
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -20,9 +30,11 @@ from app.queue import Waiting, finish_times, moved
 from app.settings import Settings
 from app.viewmodels import words
 from app.viewmodels.application import Application
-from app.viewmodels.run_queue import COLUMNS, NOT_KNOWN, RECKONED
+from app.viewmodels.run_cells import UID_ROLE
+from app.viewmodels.run_queue import COLUMNS, MIME, NOT_KNOWN, RECKONED
 from app.viewmodels.types import RunSummary
 from app.views.queue_panel import QueuePanel
+from app.views.queue_table import QueueTable
 from app.widgets.theme import Theme
 from core.events import RunFinished, RunStarted
 from core.store.home import Home
@@ -165,6 +177,155 @@ def test_that_a_line_dropped_between_others_takes_that_place(desk: Desk, qtbot: 
     desk.saved(qtbot, [b, a, c])
     flags = queue.index(0, 0).flags()
     assert flags & Qt.ItemFlag.ItemIsDragEnabled
+
+
+class Mouse:
+    """Drags lines of a queue by the events that a desktop sends: a drag cannot be held offscreen."""
+
+    ACTION, BUTTON = Qt.DropAction.MoveAction, Qt.MouseButton.LeftButton
+    KEYS = Qt.KeyboardModifier.NoModifier
+
+    def __init__(self, table: QueueTable) -> None:
+        self._table = table
+        self._port = table.viewport()
+
+    def at(self, row: int, share: float) -> QPoint:
+        """A point in a line, `share` of its height from its top."""
+        top = self._table.rowViewportPosition(row)
+        return QPoint(200, top + int(share * self._table.rowHeight(row)))
+
+    def take(self, uid: str) -> None:
+        queue = self._table.model()
+        row = next(it for it in range(queue.rowCount()) if queue.index(it, 0).data(UID_ROLE) == uid)
+        self._table.choose(uid)
+        self._data = queue.mimeData([queue.index(row, 0)])
+        start = self.at(row, 0.5)
+        enter = QDragEnterEvent(start, self.ACTION, self._data, self.BUTTON, self.KEYS)
+        QApplication.sendEvent(self._port, enter)
+        assert enter.isAccepted()
+
+    def over(self, at: QPoint) -> int:
+        """Hold it there; where it is shown to land."""
+        move = QDragMoveEvent(at, self.ACTION, self._data, self.BUTTON, self.KEYS)
+        QApplication.sendEvent(self._port, move)
+        return self._table.landing
+
+    def leave(self) -> None:
+        """Away from the table; a drag that is not ended would haunt the next test."""
+        QApplication.sendEvent(self._port, QDragLeaveEvent())
+        assert self._table.landing == -1
+
+    def drop(self, at: QPoint) -> None:
+        drop = QDropEvent(QPointF(at), self.ACTION, self._data, self.BUTTON, self.KEYS)
+        QApplication.sendEvent(self._port, drop)
+        assert self._table.landing == -1
+
+
+def test_that_a_line_lands_by_the_mouse_where_the_drop_line_stands(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot
+) -> None:
+    a, b, c = desk.uids
+    mouse = Mouse(panel.table)
+    below = QPoint(200, panel.table.viewport().height() - 1)
+    for uid, at, shown, after in (
+        (a, mouse.at(1, 0.9), 2, [b, a, c]),  # lower half: after that line
+        (a, mouse.at(0, 0.1), 0, [a, b, c]),  # upper half: before it
+        (c, mouse.at(1, 0.4), 1, [a, c, b]),
+        (a, mouse.at(2, 0.6), 3, [c, b, a]),
+        (c, mouse.at(0, 0.8), 1, [c, b, a]),  # on itself
+        (c, below, 3, [b, a, c]),
+    ):
+        mouse.take(uid)
+        assert mouse.over(at) == shown
+        mouse.drop(at)
+        assert desk.waiting == after
+        assert panel.table.chosen() == uid
+        desk.saved(qtbot, after)
+
+
+def test_that_nothing_waiting_is_dropped_before_what_runs(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot
+) -> None:
+    a, b, c = desk.uids
+    other = queued(desk.store, "at work")
+    desk.store.claim(other, os.getpid(), psutil.Process().create_time())
+    qtbot.waitUntil(lambda: desk.waiting == [other, a, b, c], timeout=10_000)
+    assert not desk.application.queue.index(0, 0).flags() & Qt.ItemFlag.ItemIsDragEnabled
+    mouse = Mouse(panel.table)
+    mouse.take(c)
+    assert mouse.over(mouse.at(0, 0.1)) == 1
+    mouse.drop(mouse.at(0, 0.1))
+    assert desk.waiting == [other, c, a, b]
+
+
+def test_that_the_drop_line_is_seen_and_goes_when_the_mouse_leaves(
+    panel: QueuePanel, desk: Desk, theme: Theme
+) -> None:
+    mouse, port = Mouse(panel.table), panel.table.viewport()
+    accent = QColor(theme.tokens.accent)
+
+    def accented(y: int) -> bool:
+        return port.grab().toImage().pixelColor(300, y) == accent
+
+    mouse.take(desk.uids[0])
+    edge = panel.table.rowViewportPosition(2)
+    assert not accented(edge)
+    mouse.over(mouse.at(1, 0.8))
+    assert accented(edge)
+    mouse.leave()
+    assert not accented(edge)
+    mouse.take(desk.uids[0])
+    mouse.over(QPoint(200, port.height() - 1))
+    assert accented(port.height() - 1)
+    mouse.leave()
+
+
+def test_that_only_a_line_of_the_queue_is_taken(panel: QueuePanel, desk: Desk) -> None:
+    foreign = QMimeData()
+    foreign.setText("a word")
+    enter = QDragEnterEvent(QPoint(5, 5), Mouse.ACTION, foreign, Mouse.BUTTON, Mouse.KEYS)
+    QApplication.sendEvent(panel.table.viewport(), enter)
+    assert not enter.isAccepted()
+    move = QDragMoveEvent(QPoint(5, 5), Mouse.ACTION, foreign, Mouse.BUTTON, Mouse.KEYS)
+    QApplication.sendEvent(panel.table.viewport(), move)
+    assert panel.table.landing == -1
+    assert desk.waiting == desk.uids
+    Mouse(panel.table).leave()
+
+
+def test_that_pulling_a_waiting_line_takes_it_along_and_a_running_one_stays(
+    desk: Desk, panel: QueuePanel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled: list[str] = []
+
+    def remember(drag: QDrag, _: Qt.DropAction) -> Qt.DropAction:
+        pulled.append(bytes(drag.mimeData().data(MIME).data()).decode())
+        assert not drag.pixmap().isNull()
+        return Qt.DropAction.IgnoreAction
+
+    monkeypatch.setattr(QDrag, "exec", remember)
+    table, mouse = panel.table, Mouse(panel.table)
+
+    def pull(row: int) -> None:
+        start = mouse.at(row, 0.5)
+        qtbot.mousePress(table.viewport(), Qt.MouseButton.LeftButton, pos=start)
+        for step in (1, 2, 3):
+            far = start + QPoint(0, step * QApplication.startDragDistance())
+            buttons = Qt.MouseButton.LeftButton
+            at = QPointF(far)
+            glob = QPointF(table.viewport().mapToGlobal(far))
+            kind = QMouseEvent.Type.MouseMove
+            event = QMouseEvent(kind, at, glob, Qt.MouseButton.NoButton, buttons, Mouse.KEYS)
+            QApplication.sendEvent(table.viewport(), event)
+        qtbot.mouseRelease(table.viewport(), Qt.MouseButton.LeftButton, pos=start)
+
+    pull(1)
+    assert pulled == [desk.uids[1]]
+    other = queued(desk.store, "at work")
+    desk.store.claim(other, os.getpid(), psutil.Process().create_time())
+    qtbot.waitUntil(lambda: len(desk.waiting) == 4, timeout=10_000)
+    pull(0)
+    assert pulled == [desk.uids[1]]
 
 
 def test_that_a_run_leaves_the_queue_by_a_key_and_opens_by_enter(
