@@ -16,12 +16,15 @@ from core.store.rows import ScoreRow
 STATES = {
     "present": "",
     "unfinished": "unfinished",
+    "damaged": "manifest damaged",
     "missing": "files missing",
     "trash": "in the trash",
     "deleted": "files deleted",
 }
 STATE_ABOUT = {
     "unfinished": "A training state that resuming its run goes on from; no finished weights.",
+    "damaged": "Its manifest.json cannot be read, so nobody knows what its weights are. Copy it from a "
+    "backup, or delete the checkpoint and run the recipe again.",
     "missing": "The database knows it, but its files are not where they were.",
     "trash": "Its files can be put back until the trash is emptied.",
     "deleted": "Its files are gone; lineage and numbers stay readable.",

@@ -27,22 +27,34 @@ Submit = Callable[[Job, Callable[[object], None] | None], None]
 
 @dataclass(frozen=True)
 class _Look:
-    """What one reading gave; `same` says that it shows nothing new but perhaps other sizes of the disk."""
+    """What one reading gave.
+
+    Attributes:
+        thrown: paths of what was deleted last and is still in the trash.
+        same: it shows nothing new but perhaps other sizes of the disk.
+    """
 
     shelf: Shelf
     nodes: tuple[NodeView, ...]
+    thrown: tuple[str, ...]
     same: bool
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked before checkpoints are deleted; `refusal` is "" when they may be."""
+    """What is asked before checkpoints are deleted.
+
+    Attributes:
+        keys: of all that go.
+        refusal: why they may not be deleted now, "" when they may.
+    """
 
     title: str
     text: str
     accept: str
-    refusal: str
-    hint: str
+    keys: frozenset[str] = frozenset()
+    refusal: str = ""
+    hint: str = ""
 
 
 class ModelsViewModel(QObject):
@@ -79,7 +91,6 @@ class ModelsViewModel(QObject):
         self._by_key: Mapping[str, NodeView] = {}
         self._selected = ""
         self._search = ""
-        self._trashed: tuple[str, ...] = ()
         self._watched = self._reading = self._again = self._purged = False
         self._timer = QTimer(self, singleShot=True, interval=REREAD_MS)
         self._timer.timeout.connect(self.refresh)
@@ -117,18 +128,28 @@ class ModelsViewModel(QObject):
             self._search = text
             self.searchChanged.emit()
 
-    def delete(self, key: str) -> None:
-        """Move a checkpoint, and what needs it, into the trash."""
+    def delete(self, key: str, agreed: frozenset[str]) -> None:
+        """Move a checkpoint, and what needs it, into the trash.
 
-        def job(store: Store) -> tuple[tuple[str, ...], str]:
+        Args:
+            key: of the checkpoint.
+            agreed: the keys that the question said would go; when others would go by now, none does.
+        """
+
+        def job(store: Store) -> tuple[int, str]:
             plan = removal.plan_removal(ShelfReader(self._home)(store), key)
-            return removal.throw_away(self._home, store, plan), words.size(plan.bytes)
+            if not agreed.issuperset(it.identity for it in plan.items):
+                raise UserError(
+                    "Other checkpoints need this one by now; nothing was deleted.",
+                    "Look at the lineage again, then decide.",
+                )
+            return len(removal.throw_away(self._home, store, plan)), words.size(plan.bytes)
 
         def done(answer: object) -> None:
             assert isinstance(answer, tuple)
-            self._trashed, size = answer
+            gone, size = answer
             kept = words.duration(KEPT_SECONDS)
-            count = model_words.counted(len(self._trashed), "checkpoint")
+            count = model_words.counted(gone, "checkpoint")
             self._tell(
                 "info",
                 f"{count}, {size}, moved to the trash.",
@@ -140,14 +161,12 @@ class ModelsViewModel(QObject):
 
     @property
     def can_undo(self) -> bool:
-        """The last deletion can be taken back."""
-        return bool(self._trashed)
+        """The last deletion can be taken back, also one of before the window was opened."""
+        return self._look is not None and bool(self._look.thrown)
 
     def undo(self) -> None:
-        """Put back what was deleted last."""
-        paths, self._trashed = self._trashed, ()
-        if paths:
-            self._put_back(paths)
+        """Put back what was deleted last; once more, what was deleted before that."""
+        self._put_back(lambda: removal.last_thrown(self._home))
 
     def put_back(self, key: str) -> None:
         """Put one checkpoint back from the trash, with the parents it needs."""
@@ -156,14 +175,13 @@ class ModelsViewModel(QObject):
         while node is not None and node.state == "trash":
             needed.append(node.path)
             node = self._by_key.get(node.parent)
-        self._put_back(tuple(needed))
+        self._put_back(lambda: tuple(needed))
 
     def empty_trash(self) -> None:
         """Delete for good what is in the trash."""
 
         def done(freed: object) -> None:
             assert isinstance(freed, int)
-            self._trashed = ()
             self._tell("info", f"The trash is empty; {words.size(freed)} are free again.", "")
             self.refresh()
 
@@ -220,24 +238,23 @@ class ModelsViewModel(QObject):
     def question(self, key: str) -> Question:
         """What is lost with a checkpoint, said exactly."""
         if self._look is None:
-            return Question("", "", "", "The checkpoints are being read.", "Try again in a moment.")
+            return _refused("The checkpoints are being read.", "Try again in a moment.")
         try:
             plan: Removal = removal.plan_removal(self._look.shelf, key)
         except UserError as error:
-            return Question("", "", "", error.message, error.hint)
+            return _refused(error.message, error.hint)
         if plan.live:
             running = ", ".join(plan.live)
-            return Question(
-                "",
-                "",
-                "",
+            return _refused(
                 f"A running run uses this checkpoint: {running}.",
                 "Stop the run, or wait for its end.",
             )
         names = model_words.names_of(self._look.shelf)
         title, text = model_words.loss(plan, names)
-        count = len(plan.items)
-        return Question(title, text, "Delete" if count == 1 else f"Delete all {count}", "", "")
+        keys = frozenset(it.identity for it in plan.items)
+        return Question(
+            title, text, "Delete" if len(keys) == 1 else f"Delete all {len(keys)}", keys
+        )
 
     # inside
 
@@ -255,13 +272,14 @@ class ModelsViewModel(QObject):
             and shelf.runs == before.shelf.runs
             and shelf.live == before.shelf.live
         )
-        self._last = _Look(shelf, nodes, same)
+        self._last = _Look(shelf, nodes, removal.last_thrown(self._home), same)
         return self._last
 
     def _take(self, answer: object) -> None:
         self._reading = False
         if isinstance(answer, UserError):
             self._tell("error", answer.message, answer.hint)
+            self._read_again()
             return
         assert isinstance(answer, _Look)
         self._look = answer
@@ -277,14 +295,31 @@ class ModelsViewModel(QObject):
                 self._write(
                     lambda store: removal.empty_trash(self._home, store, KEPT_SECONDS), None
                 )
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Something came in meanwhile."""
         if self._again:
             self._again = False
             self.refresh()
 
-    def _put_back(self, paths: tuple[str, ...]) -> None:
-        def done(count: object) -> None:
-            assert isinstance(count, int)
-            self._tell("info", f"{model_words.counted(count, 'checkpoint')} put back.", "")
+    def _put_back(self, wanted: Callable[[], tuple[str, ...]]) -> None:
+        def job(store: Store) -> tuple[str, ...]:
+            paths = wanted()
+            removal.put_back(self._home, store, paths)
+            return paths
+
+        def done(paths: object) -> None:
+            assert isinstance(paths, tuple)
+            names = {node.path: node.title for node in self.nodes()}
+            back = ", ".join(names.get(str(path), str(path)) for path in paths)
+            if paths:
+                counted = model_words.counted(len(paths), "checkpoint")
+                self._tell("info", f"{counted} put back: {back}.", "")
             self.refresh()
 
-        self._write(lambda store: removal.put_back(self._home, store, paths), done)
+        self._write(job, done)
+
+
+def _refused(refusal: str, hint: str) -> Question:
+    return Question("", "", "", refusal=refusal, hint=hint)

@@ -158,7 +158,7 @@ class CheckpointsPanel(Page):
         if question.refusal:
             self._application.message.emit("error", question.refusal, question.hint)
         elif self._dialogs.confirm(self, question.title, question.text, question.accept):
-            self._model.delete(node.key)
+            self._model.delete(node.key, question.keys)
 
     def empty_trash(self) -> None:
         """Ask, then delete the trash for good."""

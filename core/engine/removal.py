@@ -114,10 +114,11 @@ def throw_away(home: Home, store: Store, removal: Removal) -> tuple[str, ...]:
             f"A running run uses this checkpoint: {removal.live[0]}.",
             "Stop the run, or wait for its end.",
         )
-    home.trash.mkdir(exist_ok=True)
-    stamp = str(int(time.time()))
     moved: list[Item] = []
+    stamp = ""
     try:
+        home.trash.mkdir(exist_ok=True)
+        stamp = _free_stamp(home)
         for item in removal.items:
             with exclusive(item.folder.with_suffix(".lock")) as held:
                 if not held:
@@ -141,20 +142,53 @@ def throw_away(home: Home, store: Store, removal: Removal) -> tuple[str, ...]:
     return tuple(item.path for item in moved)
 
 
+def _free_stamp(home: Home) -> str:
+    """The second of this deletion, later than every other's: those of one stamp went together."""
+    last = max((stamp for stamp, _ in _thrown(home)), default=0)
+    return str(max(int(time.time()), last + 1))
+
+
+def _thrown(home: Home) -> list[tuple[int, Path]]:
+    """When each folder of the trash was thrown there, in seconds since the epoch; the oldest first."""
+    found = []
+    for folder in home.trash.glob(f"*{_SEPARATOR}*"):
+        stamp = folder.name.partition(_SEPARATOR)[0]
+        if stamp.isdigit():
+            found.append((int(stamp), folder))
+    return sorted(found)
+
+
+def _home_of(home: Home, folder: Path) -> Path:
+    """Where a folder of the trash was before."""
+    return home.checkpoints / folder.name.partition(_SEPARATOR)[2]
+
+
 def _undo(home: Home, moved: Sequence[Item], stamp: str) -> None:
     for item in moved:
         (home.trash / f"{stamp}{_SEPARATOR}{item.folder.name}").rename(item.folder)
+
+
+def last_thrown(home: Home) -> tuple[str, ...]:
+    """Paths of what was deleted last and is still in the trash, for `put_back`."""
+    thrown = _thrown(home)
+    return tuple(
+        _home_of(home, folder).relative_to(home.path).as_posix()
+        for stamp, folder in thrown
+        if stamp == thrown[-1][0]
+    )
 
 
 def put_back(home: Home, store: Store, paths: Sequence[str]) -> int:
     """Put thrown-away checkpoints back where they were; says how many.
 
     Raises:
-        UserError: one is no longer in the trash, or was made anew meanwhile.
+        UserError: one is no longer in the trash, was made anew meanwhile, or cannot be moved. Then all
+            stay in the trash.
     """
+    moves: list[tuple[Path, Path]] = []
     for path in paths:
         target = home.path / path
-        found = sorted(home.trash.glob(f"*{_SEPARATOR}{target.name}"))
+        found = [folder for _, folder in _thrown(home) if _home_of(home, folder) == target]
         if not found:
             raise UserError(
                 f"{target.name} is no longer in the trash.",
@@ -164,23 +198,46 @@ def put_back(home: Home, store: Store, paths: Sequence[str]) -> int:
             raise UserError(
                 f"{target.name} was made again meanwhile.", "Delete the new one first, or keep it."
             )
-        found[-1].rename(target)
+        moves.append((found[-1], target))
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for folder, target in moves:
+            folder.rename(target)
+            moved.append((folder, target))
+    except OSError as error:
+        for folder, target in moved:
+            target.rename(folder)
+        raise UserError(
+            f"The checkpoint cannot be moved out of the trash: {error}",
+            f"Move it by hand: it lies in {home.trash}.",
+        ) from error
+    for path in paths:
         store.mark_files(path, 0, "")
     return len(paths)
 
 
 def empty_trash(home: Home, store: Store, older_than: float = 0.0) -> int:
-    """Delete for good what has been in the trash for so many seconds; gives the bytes freed."""
+    """Delete for good what has been in the trash for so many seconds; gives the bytes freed.
+
+    Raises:
+        UserError: some of it cannot be deleted; what was before it is gone.
+    """
     freed = 0
-    for folder in sorted(home.trash.glob(f"*{_SEPARATOR}*")):
-        stamp, _, name = folder.name.partition(_SEPARATOR)
-        if not stamp.isdigit() or time.time() - int(stamp) < older_than:
+    for stamp, folder in _thrown(home):
+        if time.time() - stamp < older_than:
             continue
         size = folder_bytes(folder)
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise UserError(
+                f"The trash cannot be emptied: {error}",
+                f"Close what has its files open, or delete {home.trash} by hand.",
+            ) from error
         freed += size
-        path = (home.checkpoints / name).relative_to(home.path).as_posix()
-        if not (home.checkpoints / name / MANIFEST).exists():
+        place = _home_of(home, folder)
+        path = place.relative_to(home.path).as_posix()
+        if not (place / MANIFEST).exists():
             store.mark_files(path, size, "deleted")
         else:
             store.mark_files(path, 0, "")

@@ -6,6 +6,7 @@ files. Both are shown as what they are. No torch here: the window and the comman
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import defaultdict
@@ -20,7 +21,9 @@ from core.store.home import Home
 from core.store.rows import CheckpointRow, LineageRows, LineageRun, ScoreRow
 from core.store.store import Store
 
-State = Literal["present", "unfinished", "missing", "trash", "deleted"]
+_LOG = logging.getLogger(__name__)
+
+State = Literal["present", "unfinished", "damaged", "missing", "trash", "deleted"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 CONFIG = "config.json"
 
@@ -39,14 +42,15 @@ class Item:
     """One checkpoint.
 
     Attributes:
-        identity: 64 hex digits; of an unfinished folder that no row knows, "folder:" and its name.
+        identity: 64 hex digits; of a folder that no row knows, and that does not say its own or says one
+            that another folder has, "folder:" and its name.
         parent: identity of the checkpoint it was made from, None for a base.
         kind: stage kind, "" where neither row nor manifest says.
         storage: "full", "nf4", "adapter", "" when unknown.
         path: relative to the home folder.
         folder: absolute.
-        state: "present", "unfinished" (a training state to resume from), "missing" (a row without files),
-            "trash", or "deleted".
+        state: "present", "unfinished" (a training state to resume from), "damaged" (a manifest that cannot
+            be read), "missing" (a row without files), "trash", or "deleted".
         bytes: on the disk now, inside this folder; 0 when nothing is there.
         known: the database has a row of it.
         makers: runs of the database, oldest first.
@@ -110,6 +114,7 @@ class _Folder:
     manifest: Mapping[str, Any] | None
     bytes: int
     tokenizer: bool
+    damaged: bool = False
 
 
 class ShelfReader:
@@ -161,6 +166,8 @@ class ShelfReader:
             for path in sorted(self._home.checkpoints.iterdir()):
                 if path.is_dir() and path not in seen:
                     item = self._item(f"folder:{path.name}", path, [], rows)
+                    if item.identity in found:  # a copy of another folder
+                        item = replace(item, identity=f"folder:{path.name}")
                     found[item.identity] = item
         return {identity: self._with_needs(item, found) for identity, item in found.items()}
 
@@ -186,6 +193,8 @@ class ShelfReader:
         last = same[-1] if same else None
         if looked.manifest is not None:
             state: State = "present"
+        elif looked.damaged:
+            state = "damaged"
         elif looked.bytes:
             state = "unfinished"
         elif rows.gone.get(relative) == "trash":
@@ -223,7 +232,13 @@ class ShelfReader:
         known = self._known.get(path)
         if known is not None and known[0] == mark:
             return known[1]
-        read = read_manifest(path)
+        try:
+            read = read_manifest(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _LOG.warning("The manifest in %s cannot be read: %s", path, error)
+            looked = _Folder(None, folder_bytes(path), False, damaged=True)
+            self._known[path] = (mark, looked)
+            return looked
         manifest = None
         if read is not None:
             manifest = {
@@ -237,13 +252,13 @@ class ShelfReader:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder; files that vanish meanwhile count nothing."""
+    """Bytes of all files in a folder; files that vanish, or may not be looked at, count nothing."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
                 total += (Path(parent) / name).lstat().st_size
-            except FileNotFoundError:
+            except OSError:
                 continue
     return total
 

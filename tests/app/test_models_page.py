@@ -288,9 +288,55 @@ def test_that_deleting_says_what_is_lost_and_undo_brings_it_back(desk: Desk, qtb
     assert (desk.home.path / model.selected.path).is_dir()  # type: ignore[union-attr]
 
 
+def test_that_undo_works_after_a_restart_and_says_what_came_back(
+    desk: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    model = desk.application.models
+    model.delete(ids("lora"), model.question(ids("lora")).keys)
+    qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "trash", timeout=LONG)
+    desk.application.close()
+    again = Application(desk.home, Settings())
+    page = CheckpointsPanel(again, Settings(), theme, desk.dialogs)
+    desk.kept.append(page)
+    qtbot.addWidget(page)
+    said: list[str] = []
+    again.message.connect(lambda _, text, __: said.append(text))
+    page.show()
+    again.begin()
+    undo = next(it for it in page.page_actions() if it.title == "Undo deleting")
+    qtbot.waitUntil(undo.enabled, timeout=LONG)
+    qtbot.keyClick(page.graph, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: again.models.node(ids("lora2")).state == "present", timeout=LONG)
+    assert "2 checkpoints put back: lora, lora2." in said
+    assert not undo.enabled()
+    again.close()
+    again.deleteLater()
+
+
+def test_that_nothing_goes_that_the_question_did_not_name(desk: Desk, qtbot: QtBot) -> None:
+    model = desk.application.models
+    agreed = model.question(ids("nf4")).keys - {ids("lora2")}  # as if it was made while asked
+    model.delete(ids("nf4"), agreed)
+    qtbot.waitUntil(lambda: bool(desk.messages), timeout=LONG)
+    assert "Other checkpoints need this one by now" in desk.messages[-1][1]
+    assert not any(desk.home.trash.glob("*"))
+
+
+def test_that_a_damaged_manifest_is_named_and_the_window_reads_on(desk: Desk, qtbot: QtBot) -> None:
+    model = desk.application.models
+    (desk.home.path / model.node(ids("copy")).path / "manifest.json").write_text('{"identity": ')
+    model.refresh()
+    damaged = "folder:" + ids("copy")[:20]
+    qtbot.waitUntil(lambda: model.node(damaged) is not None, timeout=LONG)
+    model.select(damaged)
+    assert "manifest damaged" in desk.page.detail.caption.whole()
+    assert desk.page.possible("delete")
+    assert not desk.page.possible("export")
+
+
 def test_that_one_can_be_put_back_and_the_rest_goes_for_good(desk: Desk, qtbot: QtBot) -> None:
     model, page = desk.application.models, desk.page
-    model.delete(ids("lora"))
+    model.delete(ids("lora"), model.question(ids("lora")).keys)
     qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "trash", timeout=LONG)
     choose(desk, "lora")
     qtbot.mouseClick(button(page, "Put back"), Qt.MouseButton.LeftButton)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from core.engine.removal import empty_trash, plan_removal, put_back, throw_away
+from core.engine.removal import (
+    empty_trash,
+    last_thrown,
+    plan_removal,
+    put_back,
+    throw_away,
+)
 from core.engine.shelf import Shelf, ShelfReader
 from core.errors import UserError
 from core.events import (
@@ -163,6 +170,84 @@ def test_that_a_move_that_fails_half_way_leaves_all_where_it_was(
     with pytest.raises(UserError, match="cannot be moved"):
         throw_away(home, store, plan)
     assert read(home, store).items == before.items
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"identity": "a", "parent_path": null}'])
+def test_that_a_manifest_that_cannot_be_read_is_said_of_its_checkpoint_alone(
+    home: Home, store: Store, text: str
+) -> None:
+    lay_out(home, store)
+    before = read(home, store).items
+    (before[ids("lora2")].folder / MANIFEST).write_text(text)
+    after = read(home, store).items
+    assert after[ids("lora2")].state == "damaged"
+    assert after[ids("lora2")].bytes > 0
+    assert {it.state for key, it in after.items() if key != ids("lora2")} == {"present"}
+    assert plan_removal(read(home, store), ids("lora2")).bytes > 0
+
+
+def test_that_a_copied_folder_does_not_take_the_place_of_its_original(
+    home: Home, store: Store
+) -> None:
+    lay_out(home, store)
+    original = read(home, store).items[ids("nf4")]
+    shutil.copytree(original.folder, home.checkpoints / "a backup")
+    items = read(home, store).items
+    assert items[ids("nf4")] == original
+    assert items["folder:a backup"].state == "present"
+    throw_away(home, store, plan_removal(read(home, store), "folder:a backup"))
+    assert read(home, store).items[ids("nf4")] == original
+
+
+def test_that_the_last_deletion_is_found_again_and_then_the_one_before(
+    home: Home, store: Store
+) -> None:
+    lay_out(home, store)
+    assert last_thrown(home) == ()
+    first = throw_away(home, store, plan_removal(read(home, store), ids("copy")))
+    second = throw_away(home, store, plan_removal(read(home, store), ids("lora")))
+    assert set(last_thrown(home)) == set(second)
+    put_back(home, store, last_thrown(home))
+    assert last_thrown(home) == first
+
+
+def test_that_all_or_none_is_put_back(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(home, store)
+    paths = throw_away(home, store, plan_removal(read(home, store), ids("lora")))
+    (home.path / paths[1]).mkdir()
+    with pytest.raises(UserError, match="made again meanwhile"):
+        put_back(home, store, paths)
+    assert not (home.path / paths[0]).exists()
+    (home.path / paths[1]).rmdir()
+    rename = Path.rename
+
+    def refusing(self: Path, target: Path) -> Path:
+        if target == home.path / paths[1]:
+            raise PermissionError("in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(UserError, match="cannot be moved out of the trash"):
+        put_back(home, store, paths)
+    assert set(last_thrown(home)) == set(paths)
+    assert read(home, store).items[ids("lora")].state == "trash"
+
+
+def test_that_a_trash_that_cannot_be_emptied_is_said(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(home, store)
+    throw_away(home, store, plan_removal(read(home, store), ids("copy")))
+
+    def refusing(path: Path) -> None:
+        raise PermissionError("in use")
+
+    monkeypatch.setattr(shutil, "rmtree", refusing)
+    with pytest.raises(UserError, match="cannot be emptied"):
+        empty_trash(home, store)
+    assert read(home, store).trash_bytes > 0
 
 
 def test_that_a_base_outside_the_home_keeps_its_own_files(home: Home, store: Store) -> None:
