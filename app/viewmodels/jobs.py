@@ -108,7 +108,10 @@ class JobsViewModel(QObject):
     # what goes in
 
     def start(self, job: Job, title: str = "") -> int:
-        """Begin a job, or let it wait for its turn; the answer is its key."""
+        """Begin a job, or let it wait for its turn; the answer is its key. The same is not done twice at once."""
+        for task in self._tasks.values():
+            if task.job == job and task.state in (RUNNING, WAITING) and not task.leaving:
+                return task.key
         key = next(self._keys)
         whole = job.kind in ("download", "look_up")
         source = job.source if whole else words_of_source(job.source)
@@ -138,7 +141,9 @@ class JobsViewModel(QObject):
 
     def again(self, key: int) -> int:
         """Do a job that failed or was cancelled once more; a download goes on where it ended."""
-        task = self._tasks.pop(key)
+        task = self._tasks[key]
+        if task.process is None and task.state in (FAILED, CANCELLED):
+            del self._tasks[key]
         return self.start(task.job, task.title)
 
     def cancel(self, key: int) -> None:

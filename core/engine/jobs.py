@@ -9,6 +9,7 @@ this module.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import signal
 import subprocess
@@ -37,6 +38,8 @@ MODULES: Mapping[str, str] = {
 ENDED_STATUS = 143
 """Exit status after SIGTERM: 128 + 15, as shells count."""
 _KILLED = 9
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 RATE_SECONDS = 10.0
 """The rate is that of the last so many seconds."""
 LEAST_SECONDS = 0.5
@@ -116,7 +119,7 @@ def leftovers(job: Job, home: Home, pid: int) -> list[Path]:
     found: list[Path] = []
     if job.target:
         target = Path(job.target)
-        found.append(target.with_name(f".{target.name}.part"))
+        found.append(target.with_name(f".{target.name}.part-{pid}"))
     if job.kind == "convert":
         found += home.cache.glob(f"*.part-{pid}")
     return [path for path in found if path.exists()]
@@ -147,10 +150,23 @@ def serve(work: Work, argv: Sequence[str] | None = None) -> int:
         _say("outcome", result={}, error="The memory of this machine is too small for it.", hint="")
         return 1
     except OSError as error:
-        _say("outcome", result={}, error=f"A file cannot be read or written: {error}", hint="")
+        _say("outcome", result={}, **_explained(error))
         return 1
     _say("outcome", result=dict(result), error="", hint="")
     return 0
+
+
+def _explained(error: OSError) -> dict[str, str]:
+    """What the system refused, and what to do."""
+    if error.errno in _NO_ROOM:
+        return {"error": f"The disk is full: {error}", "hint": "Free some room, then try again."}
+    if error.errno in _NO_RIGHT:
+        hint = "Choose a folder that you may write to, or change its permissions."
+        return {"error": f"This place may not be written to: {error}", "hint": hint}
+    return {
+        "error": f"A file cannot be read or written: {error}",
+        "hint": "Check the path and its disk, then try again.",
+    }
 
 
 def _end(number: int, frame: FrameType | None) -> None:

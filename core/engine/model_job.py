@@ -39,10 +39,21 @@ def _convert(job: Job, home: Home, tell: Tell) -> Mapping[str, Any]:
     folder = gguf.convert(file, cache, lambda done, total: tell(done, total, "%"))
     record = gguf.read_record(folder)
     if job.target:
-        folder = copy_folder(
-            folder, Path(job.target), lambda done, total: tell(done, total, "B")
-        ).folder
+        target = _outside(job.target, home)
+        folder = copy_folder(folder, target, lambda done, total: tell(done, total, "B")).folder
     return {"folder": str(folder), **record}
+
+
+def _outside(target: str, home: Home) -> Path:
+    """The folder to write; among what Rekindle keeps by itself, it would be taken for one of its own."""
+    folder = Path(target).expanduser().absolute()
+    kept = (home.checkpoints, home.cache, home.trash)
+    if any(folder.resolve().is_relative_to(it.resolve()) for it in kept):
+        raise UserError(
+            f"{folder} lies in a folder that Rekindle keeps by itself.",
+            f"Choose a folder outside {home.path}.",
+        )
+    return folder
 
 
 def _export(job: Job, home: Home, tell: Tell) -> Mapping[str, Any]:
@@ -55,9 +66,10 @@ def _export(job: Job, home: Home, tell: Tell) -> Mapping[str, Any]:
     form = job.options.get("form", "merged")
     if form not in get_args(Form):
         raise UserError(f"There is no form {form}.", f"Forms: {', '.join(get_args(Form))}.")
+    target = _outside(job.target, home)
     made = export(
         checkpoint,
-        Path(job.target).expanduser().absolute(),
+        target,
         cast(Form, form),
         dtype=job.options.get("dtype", "auto"),
         provenance=provenance(checkpoint, home),

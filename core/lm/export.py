@@ -9,6 +9,7 @@ provenance: what it was made from, how, and what was measured on it.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import torch
+from safetensors import SafetensorError
 
 from core.errors import UserError
 from core.lm.checkpoint import MANIFEST, Checkpoint, read_manifest
@@ -29,6 +32,8 @@ from core.lm.load import TOKENIZER_FILES, load_model, load_tokenizer, weights_fo
 
 Form = Literal["merged", "adapter", "packed"]
 PROVENANCE = "provenance.json"
+PART = ".part-"
+"""In the name of a folder that grows, before the process that writes it; see `jobs.leftovers`."""
 ADAPTER_CONFIG = "adapter_config.json"
 ROOM_TO_SPARE = 64 * 2**20
 """Bytes left free on the disk beyond what is written."""
@@ -49,8 +54,8 @@ class Exported:
 
 
 def part_of(target: Path) -> Path:
-    """Where the folder grows until it is complete."""
-    return target.with_name(f".{target.name}.part")
+    """Where the folder grows until it is complete; another process writes another one."""
+    return target.with_name(f".{target.name}{PART}{os.getpid()}")
 
 
 def export(
@@ -110,17 +115,30 @@ def copy_folder(source: Path, target: Path, progress: Progress) -> Exported:
 def _appearing(target: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `target` when the block ends well and vanishes when it does not."""
     part = part_of(target)
-    shutil.rmtree(part, ignore_errors=True)
+    _refuse_company(target)
     part.mkdir(parents=True)
     try:
         yield part
         _settle(part)
+        _refuse_full(target)  # somebody may have put something there meanwhile
         if target.is_dir():
-            target.rmdir()  # empty: `_refuse_target`
+            target.rmdir()
         part.rename(target)
         _sync(target.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _refuse_company(target: Path) -> None:
+    """Two may not write the same folder; what a process left that is no more is removed."""
+    for other in target.parent.glob(f".{glob.escape(target.name)}{PART}*"):
+        number = other.name.rpartition("-")[2]
+        if number.isdigit() and int(number) != os.getpid() and psutil.pid_exists(int(number)):
+            raise UserError(
+                f"{target} is being written by another export.",
+                f"Wait for its end, or choose another folder. When there is none, delete {other}.",
+            )
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def _written(target: Path, progress: Progress) -> Exported:
@@ -182,11 +200,15 @@ def _refuse_form(checkpoint: Checkpoint, form: Form) -> None:
         raise UserError("This checkpoint is not packed.", "Export it merged.")
 
 
-def _refuse_target(target: Path, needed: int) -> None:
+def _refuse_full(target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(
             f"There is something in {target} already.", "Choose a new or an empty folder."
         )
+
+
+def _refuse_target(target: Path, needed: int) -> None:
+    _refuse_full(target)
     place = target.parent
     while not place.is_dir():
         place = place.parent
@@ -208,7 +230,13 @@ def _write_merged(checkpoint: Checkpoint, part: Path, dtype: str) -> None:
     compute = Compute(torch.device("cpu"), getattr(torch, dtype), "the export keeps this precision")
     model = load_model(checkpoint, compute, merge=True)
     model.config.dtype = compute.dtype
-    model.save_pretrained(part)
+    try:
+        model.save_pretrained(part)
+    except SafetensorError as error:  # which is what a full disk becomes
+        raise UserError(
+            f"The weights cannot be written: {error}",
+            "Look how much room the disk has, or choose a folder on another disk.",
+        ) from error
     load_tokenizer(checkpoint).save_pretrained(part)
 
 

@@ -6,6 +6,7 @@ the user put them; they are neither asked for nor kept here.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt")
 HOW_TO_LOG_IN = "log in once with `hf auth login`, or start Rekindle with HF_TOKEN set."
 ROOM_TO_SPARE = 64 * 2**20
 """Bytes left free on the disk beyond what is downloaded."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 BYTES = "B"  # unit of huggingface_hub's byte counters; its other bars count files
 
 
@@ -111,6 +113,11 @@ def _explained(repository: str, revision: str) -> Iterator[None]:
             "Unset HF_HUB_OFFLINE, or copy the model's folder to this machine and give the folder.",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise UserError(
+                f"The disk of {constants.HF_HUB_CACHE} is full.",
+                "Free some room, then try again: a download goes on where it ended.",
+            ) from error
         raise UserError(
             f"{repository} cannot be downloaded: {error}",
             "Check the network connection, or give a folder with the model instead.",

@@ -503,6 +503,7 @@ def test_that_closing_ends_a_download_and_keeps_its_bytes(
     jobs = desk.application.jobs
     hub.slow = 0.03
     key = jobs.download(REPOSITORY)
+    assert jobs.download(REPOSITORY) == key  # clicked twice: done once
     waiting = [jobs.download("someone/second"), jobs.download("someone/third")]
     assert [jobs.job(it).state for it in waiting] == ["running", "queued"]
     jobs.cancel(waiting[1])

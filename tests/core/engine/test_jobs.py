@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from core.engine import jobs, spawn
 from core.engine.jobs import Advance, Job, Outcome, Rate, command, question, read, run
 from core.engine.model_job import work
 from core.errors import UserError
+from core.lm import hub as hub_module
 from core.lm.checkpoint import folder_of
 from core.store.home import Home
 from core.store.store import Store
@@ -201,6 +205,55 @@ def test_that_an_export_carries_its_lineage_and_is_refused_in_words(
         work(job, home, lambda *_: None)
 
 
+@pytest.mark.parametrize("kind", ["checkpoints", "cache", "trash"])
+def test_that_nothing_is_written_among_what_the_home_keeps(
+    home: Home, tmp_path: Path, kind: str
+) -> None:
+    base = tiny_base(tmp_path / "models")
+    shutil.copytree(base.path, folder_of(home.checkpoints, base.identity))
+    target = getattr(home, kind) / "new" / "out"
+    with pytest.raises(UserError, match="keeps by itself") as caught:
+        work(Job("export", base.identity, str(target)), home, lambda *_: None)
+    assert "outside" in caught.value.hint
+    assert not target.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence", "way_out"),
+    [
+        (errno.ENOSPC, "The disk is full", "room"),
+        (errno.EACCES, "may not be written to", "permissions"),
+        (errno.EROFS, "may not be written to", "permissions"),
+        (errno.EIO, "cannot be read or written", "disk"),
+    ],
+)
+def test_that_what_the_system_refuses_is_said_with_a_way_out(
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    sentence: str,
+    way_out: str,
+) -> None:
+    def refused(*_: object) -> dict[str, object]:
+        raise OSError(number, os.strerror(number), "/a/place")
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(question(Job("export", "x", "/a/place"))))
+    assert jobs.serve(refused, ["--home", str(home.path)]) == 1
+    said = read(capsys.readouterr().out)
+    assert isinstance(said, Outcome)
+    assert sentence in said.error
+    assert "/a/place" in said.error
+    assert way_out in said.hint
+
+
+def test_that_a_cache_without_room_is_no_fault_of_the_network() -> None:
+    with pytest.raises(UserError, match="is full") as caught, hub_module._explained("a/b", "main"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "goes on where it ended" in caught.value.hint
+
+
 def test_that_the_rate_is_that_of_the_last_seconds() -> None:
     rate = Rate()
     rate.take(0.0, Advance(0, 1000))
@@ -232,7 +285,7 @@ def test_that_what_a_killed_conversion_leaves_is_named(home: Home, tmp_path: Pat
     half.mkdir()
     other = home.cache / "abc.part-78"
     other.mkdir()
-    part = tmp_path / ".out.part"
+    part = tmp_path / ".out.part-77"
     part.mkdir()
     assert jobs.leftovers(Job("convert", "x.gguf", str(tmp_path / "out")), home, 77) == [part, half]
     assert os.name == "nt" or signal.SIGTERM.value + 128 == jobs.ENDED_STATUS

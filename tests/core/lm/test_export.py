@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,9 @@ from typing import NamedTuple
 import pytest
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from core.errors import UserError
 from core.lm import export as exporting
@@ -206,6 +208,50 @@ def test_that_an_export_that_is_cut_off_leaves_nothing_of_its_name(
     monkeypatch.setattr(exporting, place, cut)
     with pytest.raises(SystemExit):
         export(tree.base, tmp_path / "x", "merged", provenance={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_that_a_folder_that_fills_meanwhile_is_left_alone(tree: Tree, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+
+    def somebody_else(done: int, total: int) -> None:
+        target.mkdir(exist_ok=True)
+        (target / "mine.txt").write_text("mine")
+
+    with pytest.raises(UserError, match="something in"):
+        export(tree.base, target, "merged", provenance={}, progress=somebody_else)
+    assert [it.name for it in tmp_path.rglob("*")] == ["x", "mine.txt"]
+
+
+def test_that_two_do_not_write_the_same_folder_and_what_a_dead_one_left_goes(
+    tree: Tree, tmp_path: Path
+) -> None:
+    left = tmp_path / ".x.part-999999999"  # no system counts processes so far
+    at_work = tmp_path / f".x.part-{os.getppid()}"
+    for folder in (left, at_work):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="being written by another export") as caught:
+        export(tree.base, tmp_path / "x", "merged", provenance={})
+    assert str(at_work) in caught.value.hint
+    assert (at_work / "model.safetensors").is_file()
+    at_work.rename(tmp_path / f".another.part-{os.getppid()}")
+    export(tree.base, tmp_path / "x", "merged", provenance={})
+    assert (tmp_path / "x" / "config.json").is_file()
+    assert not left.exists()
+
+
+def test_that_a_disk_that_fills_while_weights_are_written_is_said_and_leaves_nothing(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: PreTrainedModel, folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", full)
+    with pytest.raises(UserError, match="No space left") as caught:
+        export(tree.first, tmp_path / "x", "merged", provenance={})
+    assert "another disk" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
