@@ -34,6 +34,7 @@ Form = Literal["merged", "adapter", "packed"]
 PROVENANCE = "provenance.json"
 PART = ".part-"
 """In the name of a folder that grows, before the process that writes it; see `jobs.leftovers`."""
+CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ROOM_TO_SPARE = 64 * 2**20
 """Bytes left free on the disk beyond what is written."""
@@ -81,6 +82,8 @@ def export(
         UserError: the form does not fit the checkpoint, the folder is not empty, or the disk is too full.
     """
     _refuse_form(checkpoint, form)
+    if dtype not in ("auto", *BYTES):
+        raise UserError(f"There is no precision {dtype}.", f"Give auto, {', '.join(BYTES)}.")
     kept = dtype if dtype != "auto" else stored_precision(checkpoint)
     needed = bytes_needed(checkpoint, form, kept)
     _refuse_target(target, needed)
@@ -215,10 +218,16 @@ def _refuse_target(target: Path, needed: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed + ROOM_TO_SPARE:
         raise UserError(
-            f"The export needs {needed / 2**30:.1f} GiB and the disk of {place} has "
-            f"{free / 2**30:.1f} GiB left.",
+            f"The export needs {_size(needed)} and {_size(ROOM_TO_SPARE)} to spare; the disk of "
+            f"{place} has {_size(free)} left.",
             "Free some room, or choose a folder on another disk.",
         )
+
+
+def _size(count: int) -> str:
+    """Bytes in the larger of two units that a disk is measured in."""
+    gib = count / 2**30
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{count / 2**20:.1f} MiB"
 
 
 def _is_plain(checkpoint: Checkpoint, dtype: str) -> bool:
@@ -238,6 +247,8 @@ def _write_merged(checkpoint: Checkpoint, part: Path, dtype: str) -> None:
             "Look how much room the disk has, or choose a folder on another disk.",
         ) from error
     load_tokenizer(checkpoint).save_pretrained(part)
+    for file in part.glob("*.safetensors"):  # which safetensors lets nobody else read
+        file.chmod((part / CONFIG).stat().st_mode)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -147,6 +147,18 @@ def test_that_another_precision_is_written_when_asked_for(tree: Tree, tmp_path: 
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
 
 
+def test_that_a_precision_that_there_is_not_is_refused(tree: Tree, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no precision float17") as caught:
+        export(tree.first, tmp_path / "x", "merged", dtype="float17", provenance={})
+    assert "bfloat16" in caught.value.hint
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_that_others_may_read_what_they_may_read_of_other_files(tree: Tree, tmp_path: Path) -> None:
+    made = export(tree.first, tmp_path / "out", "merged", provenance={})
+    assert len({(made.folder / name).stat().st_mode for name in made.files}) == 1
+
+
 def test_that_manifest_and_provenance_go_along_without_places_on_this_machine(
     tree: Tree, tmp_path: Path
 ) -> None:
@@ -192,7 +204,9 @@ def test_that_a_full_disk_is_said_before_anything_is_written(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1000))
-    with pytest.raises(UserError, match="GiB left") as caught:
+    with pytest.raises(
+        UserError, match=r"needs 0.* MiB and 64.0 MiB to spare; .* has 0.0 MiB left"
+    ) as caught:
         export(tree.base, tmp_path / "x", "merged", provenance={})
     assert "another disk" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
