@@ -28,7 +28,7 @@ from app.views.page import Page
 from app.views.palette import Palette
 from app.views.project_menu import project_menu
 from app.views.rail import Rail
-from app.views.shell_commands import Acts, ShellCommands
+from app.views.shell_commands import Acts, ShellCommands, overlay_keys
 from app.views.shortcuts_drawer import ShortcutsDrawer
 from app.views.status_bar import StatusBar, window_title
 from app.widgets.messages import Notice
@@ -98,8 +98,9 @@ class MainWindow(QMainWindow):
             self._commands.entries,
             application.runs,
             lambda uid: self.open_run(uid),
+            overlay_keys(),
         )
-        self.shortcuts = ShortcutsDrawer(ground, theme, self._commands.sections)
+        self.shortcuts = ShortcutsDrawer(ground, theme, self._commands.sections, overlay_keys())
         self._connect()
         self.show_project(self._projects, self._log)
         self._show_active()
@@ -217,6 +218,14 @@ class MainWindow(QMainWindow):
     def _leave(self) -> None:
         self.close()
 
+    def _open_palette(self) -> None:
+        self.shortcuts.close_it()
+        self.palette_box.open()
+
+    def _toggle_shortcuts(self) -> None:
+        self.palette_box.close_it()
+        self.shortcuts.toggle()
+
     def _ground(self) -> QWidget:
         middle = QVBoxLayout()
         middle.setSpacing(0)
@@ -245,8 +254,8 @@ class MainWindow(QMainWindow):
             show_page=self.show_page,
             load_preset=self._load_preset,
             show_setting=self._show_setting,
-            open_palette=lambda: self.palette_box.open(),
-            toggle_shortcuts=lambda: self.shortcuts.toggle(),
+            open_palette=self._open_palette,
+            toggle_shortcuts=self._toggle_shortcuts,
             switch_project=self._project_menu,
             show_first_steps=self._show_first_steps,
             next_theme=self.header.next_theme,
@@ -254,8 +263,8 @@ class MainWindow(QMainWindow):
         )
 
     def _connect(self) -> None:
-        self.header.palette_wanted.connect(self.palette_box.open)
-        self.header.shortcuts_wanted.connect(self.shortcuts.toggle)
+        self.header.palette_wanted.connect(self._open_palette)
+        self.header.shortcuts_wanted.connect(self._toggle_shortcuts)
         self.header.project_wanted.connect(self._project_menu)
         self.first_steps.chosen.connect(self._step)
         self.notifications.opened.connect(self._come_back)

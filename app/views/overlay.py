@@ -1,22 +1,31 @@
-"""What lies over the window for a moment: its ground, Esc, a click beside it, and the focus it gives back."""
+"""What lies over the window for a moment: its ground, its keys, a click beside it, and the focus it gives back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QFrame, QWidget
+from shiboken6 import isValid
 
 SHADE = 90
 """Opacity of the ground, of 255."""
 
 
 class Overlay(QWidget):
-    """Covers its parent while it is open; `panel` is what is seen. Made once and shown again and again."""
+    """Covers its parent while it is open; `panel` is what is seen. Made once and shown again and again.
+
+    Args:
+        parent: what it covers.
+        passing: keys that the window heeds while this is open; all its other ones rest.
+    """
 
     closed = Signal()
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, passing: Sequence[str] = ()) -> None:
         super().__init__(parent)
+        self._passing = frozenset(passing)
         self._ground = parent
         self._before: QWidget | None = None
         self.panel = QFrame(self)
@@ -39,7 +48,7 @@ class Overlay(QWidget):
         if not self.isVisible():
             return
         self.hide()
-        if self._before is not None and self._before.isVisible():
+        if self._before is not None and isValid(self._before) and self._before.isVisible():
             self._before.setFocus()
         self._before = None
         self.closed.emit()
@@ -47,6 +56,17 @@ class Overlay(QWidget):
     def place(self) -> None:
         """Put the panel where it belongs; called whenever the parent changes its size."""
         raise NotImplementedError
+
+    def event(self, event: QEvent) -> bool:
+        """Take the keys that would act below, on what is covered."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            pressed = QKeySequence(event.keyCombination()).toString(
+                QKeySequence.SequenceFormat.PortableText
+            )
+            if not self._passing & {pressed, event.text()}:
+                event.accept()
+            return True
+        return super().event(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the parent's size."""

@@ -126,6 +126,7 @@ class Palette(Overlay):
         commands: what can be done now; asked at each opening.
         runs: the run list.
         open_run: shows a run.
+        passing: keys that the window heeds while it is open.
     """
 
     def __init__(
@@ -135,8 +136,9 @@ class Palette(Overlay):
         commands: Callable[[], Sequence[Entry]],
         runs: RunsModel,
         open_run: Callable[[str], None],
+        passing: Sequence[str] = (),
     ) -> None:
-        super().__init__(parent)
+        super().__init__(parent, passing)
         self._commands_now = commands
         self._runs = runs
         self._open_run = open_run

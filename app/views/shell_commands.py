@@ -37,6 +37,11 @@ class Acts:
     leave: Callable[[], None]
 
 
+def overlay_keys() -> tuple[str, ...]:
+    """The window's keys that work while something lies over its pages."""
+    return PALETTE_KEYS, SHORTCUTS_KEYS, QUESTION_MARK, quit_keys()
+
+
 class ShellCommands:
     """Commands of the window and of the page it shows.
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QScrollBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.views.overlay import Overlay
 from app.views.palette import shown_keys
@@ -14,6 +23,15 @@ from app.widgets.controls import Button, label
 from app.widgets.theme import Theme
 
 WIDTH = 340
+SCROLLED = {
+    Qt.Key.Key_Down: QScrollBar.SliderAction.SliderSingleStepAdd,
+    Qt.Key.Key_Up: QScrollBar.SliderAction.SliderSingleStepSub,
+    Qt.Key.Key_PageDown: QScrollBar.SliderAction.SliderPageStepAdd,
+    Qt.Key.Key_PageUp: QScrollBar.SliderAction.SliderPageStepSub,
+    Qt.Key.Key_Home: QScrollBar.SliderAction.SliderToMinimum,
+    Qt.Key.Key_End: QScrollBar.SliderAction.SliderToMaximum,
+}
+"""What keys do to the list."""
 
 Sections = Sequence[tuple[str, Sequence[PageAction]]]
 
@@ -24,10 +42,17 @@ class ShortcutsDrawer(Overlay):
     Args:
         parent: the window's ground, which it covers.
         sections: heading and actions; asked at each opening. Those without keys are left out.
+        passing: keys that the window heeds while it is open.
     """
 
-    def __init__(self, parent: QWidget, theme: Theme, sections: Callable[[], Sections]) -> None:
-        super().__init__(parent)
+    def __init__(
+        self,
+        parent: QWidget,
+        theme: Theme,
+        sections: Callable[[], Sections],
+        passing: Sequence[str] = (),
+    ) -> None:
+        super().__init__(parent, passing)
         self._sections = sections
         self.setAccessibleName("Keyboard shortcuts")
         column = QVBoxLayout(self.panel)
@@ -66,6 +91,16 @@ class ShortcutsDrawer(Overlay):
         """Along the right edge."""
         width = min(WIDTH, self.width())
         self.panel.setGeometry(self.width() - width - 8, 8, width, self.height() - 16)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The list is longer than some windows: arrows and page keys move it."""
+        bar = self._area.verticalScrollBar()
+        act = SCROLLED.get(Qt.Key(event.key()))
+        if act is None:
+            super().keyPressEvent(event)
+        else:
+            bar.triggerAction(act)
+            event.accept()
 
     def lines(self) -> list[tuple[str, str]]:
         """What is listed: title and keys."""

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QLineEdit, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from app.settings import Settings
 from app.views import shell_commands
 from app.views.pages import LISTED, PAGES, Place, keys_of
+from app.views.shortcuts_drawer import ShortcutsDrawer
+from app.widgets.actions import PageAction
 from app.widgets.theme import Theme
 from tests.app.conftest import Sample
 from tests.app.shell import Shell, shell_on
+
+CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
@@ -78,6 +84,76 @@ def test_that_every_key_of_the_window_is_listened_to_once(shell: Shell) -> None:
     assert len(kept) == len(set(kept))
     listed = {keys for _, keys in shell.window.shortcuts.lines()}
     assert {"Ctrl K", "F1", "Ctrl 1"} <= listed
+
+
+def test_that_keys_of_pages_rest_below_an_open_palette_or_drawer(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window = shell.window
+    acted: list[str] = []
+    window.show_page("new")
+    here = QShortcut(QKeySequence("Ctrl+Alt+Y"), window.new_page)
+    here.activated.connect(lambda: acted.append("page"))
+    qtbot.keyClick(window.new_page, Qt.Key.Key_Y, CTRL | Qt.KeyboardModifier.AltModifier)
+    assert acted == ["page"]
+    for opened, at in (
+        (window.palette_box, window.palette_box.field),
+        (window.shortcuts, window.shortcuts.cross),
+    ):
+        opened.open()
+        qtbot.keyClick(at, Qt.Key.Key_1, CTRL)
+        qtbot.keyClick(at, Qt.Key.Key_Y, CTRL | Qt.KeyboardModifier.AltModifier)
+        assert window.page == "new"
+        assert acted == ["page"]
+        assert opened.isVisible()
+        qtbot.keyClick(at, Qt.Key.Key_Escape)
+        assert not opened.isVisible()
+    qtbot.keyClick(window.new_page, Qt.Key.Key_1, CTRL)
+    assert window.page == "runs"
+
+
+def test_that_one_thing_lies_over_the_window_and_esc_leaves_the_page_alone(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window = shell.window
+    before = window.focusWidget()
+    window.shortcuts.toggle()
+    qtbot.keyClick(window.shortcuts.cross, Qt.Key.Key_K, CTRL)
+    assert window.palette_box.isVisible()
+    assert not window.shortcuts.isVisible()
+    qtbot.keyClick(window.palette_box.field, Qt.Key.Key_F1)
+    assert window.shortcuts.isVisible()
+    assert not window.palette_box.isVisible()
+    qtbot.keyClick(window.shortcuts.cross, Qt.Key.Key_Escape)
+    assert not window.shortcuts.isVisible()
+    assert window.focusWidget() is before
+
+
+def test_that_the_focus_is_given_back_to_nothing_that_is_gone(shell: Shell, qtbot: QtBot) -> None:
+    window = shell.window
+    gone = QLineEdit(window.centralWidget())
+    gone.show()
+    gone.setFocus()
+    window.shortcuts.open()
+    delete(gone)
+    qtbot.keyClick(window.shortcuts.cross, Qt.Key.Key_Escape)
+    assert not window.shortcuts.isVisible()
+
+
+def test_that_a_drawer_longer_than_the_window_is_moved_by_keys(theme: Theme, qtbot: QtBot) -> None:
+    ground = QWidget()
+    qtbot.addWidget(ground)
+    ground.resize(400, 300)
+    many = [PageAction(f"Act {place}", lambda: None, "F2") for place in range(60)]
+    drawer = ShortcutsDrawer(ground, theme, lambda: (("Everywhere", many),))
+    ground.show()
+    drawer.open()
+    bar = drawer.findChild(QScrollArea).verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0)
+    qtbot.keyClick(drawer.cross, Qt.Key.Key_PageDown)
+    assert bar.value() > 0
+    qtbot.keyClick(drawer.cross, Qt.Key.Key_Home)
+    assert bar.value() == 0
 
 
 def test_that_a_click_beside_the_drawer_closes_it(shell: Shell, qtbot: QtBot) -> None:
