@@ -1,7 +1,7 @@
 """Any item of a dataset by its number, without keeping the data in memory.
 
-Of text files only the places where rows begin are kept (eight bytes each); a Parquet file is read one group of
-rows at a time, and a folder of `datasets` is mapped by it. A JSON array can only be read as a whole.
+Of text files only the places where rows begin are kept (eight bytes each); a Parquet file is read a few rows at
+a time, an Arrow file and a folder of `datasets` are mapped. A JSON array can only be read as a whole.
 
 Not the loader of a run (`core.data.load`), which stops at the first row that does not fit: who looks at data
 wants to see all that is wrong with them, so here a row is read when it is asked for, and fails alone.
@@ -16,24 +16,23 @@ from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
-
-from core.data.demo import demo_rows
-from core.data.rows import (
-    CSV_FIELD_LIMIT,
-    READABLE,
+from core.data.columnar import (
+    BATCH_ROWS,
     SPLITS,
     STATE,
-    Row,
-    object_of,
+    arrow_table,
     opened,
+    parquet_batches,
+    parquet_file,
     split_of,
 )
+from core.data.demo import demo_rows
+from core.data.rows import CSV_FIELD_LIMIT, READABLE, Row, item_of, object_of
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
 
@@ -82,8 +81,25 @@ def rows_in(source: DatasetSource, folder: Path, heard: Heard = unheard) -> Rows
     if source.demo:
         return _Held(list(demo_rows(source)))
     path = folder / Path(source.file or "").expanduser()
-    found = _of_path(path, source.split, heard)
+    with readable(path.name):
+        found = _of_path(path, source.split, heard)
     return found if source.limit is None else _First(found, source.limit)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Says in words that the disk refuses.
+
+    Raises:
+        UserError: it does: a file was moved meanwhile, may not be read, or lies on a drive that is gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{name} cannot be read: {error.strerror or error}.",
+            "Check that it is still in its place, and its permissions.",
+        ) from error
 
 
 def _of_path(path: Path, split: str | None, heard: Heard) -> Rows:
@@ -104,12 +120,7 @@ def _of_path(path: Path, split: str | None, heard: Heard) -> Rows:
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise UserError(f"{path.name} is of no kind that can be read.", f"Give {READABLE}.")
-    try:
-        return kind(path, heard)
-    except OSError as error:
-        raise UserError(
-            f"{path.name} cannot be read: {error.strerror or error}.", "Check its permissions."
-        ) from error
+    return kind(path, heard)
 
 
 class _Held(Rows):
@@ -173,9 +184,9 @@ class _Lines(Rows):
         where = f"{self._path.name}, line {self._numbers[number]}"
         with self._path.open("rb") as stream:
             stream.seek(self._places[number])
-            raw = stream.readline().removeprefix(_MARK)
+            raw = stream.readline()
         try:
-            text = raw.decode("utf-8").strip()
+            text = (raw.removeprefix(_MARK) if self._numbers[number] == 1 else raw).decode().strip()
         except UnicodeDecodeError as error:
             raise UserError(f"{where} is not UTF-8 text.", "Save the file as UTF-8.") from error
         return Row(where, object_of(text, where))
@@ -246,10 +257,8 @@ class _Array(Rows):
         return len(self._values)
 
     def row(self, number: int) -> Row:
-        where, value = f"{self._path.name}, item {number + 1}", self._values[number]
-        if not isinstance(value, dict):
-            raise UserError(f"{where} is not an object.", "Expected a list of objects.")
-        return Row(where, value)
+        where = f"{self._path.name}, item {number + 1}"
+        return Row(where, item_of(self._values[number], where))
 
 
 def _json(path: Path, heard: Heard) -> Rows:
@@ -260,38 +269,60 @@ def _json(path: Path, heard: Heard) -> Rows:
         return _Lines(path, heard)
     try:
         return _Array(path, json.loads(path.read_text(encoding="utf-8-sig")))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"{path.name} is not JSON: {error}.", "Expected a list of objects."
         ) from error
 
 
 class _Parquet(Rows):
-    """A Parquet file; the group of rows read last is kept."""
+    """A Parquet file, read forward from the beginning of a group of rows; a few rows are kept."""
 
     def __init__(self, path: Path, _: Heard) -> None:
         self._path = path
-        try:
-            self._file = pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
-            raise UserError(
-                f"{path.name} cannot be read as Parquet: {error}", "Copy or write the file again."
-            ) from error
+        self._file = parquet_file(path)
         groups = range(self._file.num_row_groups)
         sizes: list[int] = [self._file.metadata.row_group(group).num_rows for group in groups]
         self._starts = [0, *accumulate(sizes)]
-        self._group, self._table = -1, None
+        self._group = -1
+        self._batches: Iterator[list[dict[str, Any]]] = iter(())
+        self._first, self._held = 0, list[dict[str, Any]]()
 
     def __len__(self) -> int:
         return self._starts[-1]
 
     def row(self, number: int) -> Row:
         group = bisect_right(self._starts, number) - 1
-        if group != self._group:
-            self._group, self._table = group, self._file.read_row_group(group)
-        assert self._table is not None
-        fields = self._table.slice(number - self._starts[group], 1).to_pylist()[0]
-        return Row(f"{self._path.name}, row {number + 1}", fields)
+        if group != self._group or number < self._first:
+            self._group, self._first, self._held = group, self._starts[group], []
+            self._batches = parquet_batches(self._path, self._file, [group])
+        while number >= self._first + len(self._held):
+            self._first += len(self._held)
+            self._held = next(self._batches, [])
+            if not self._held:
+                raise UserError(
+                    f"{self._path.name} cannot be read as Parquet: row {number + 1} is not there.",
+                    "Copy or write the file again.",
+                )
+        return Row(f"{self._path.name}, row {number + 1}", self._held[number - self._first])
+
+
+class _Arrow(Rows):
+    """An Arrow file, mapped; a few rows are kept."""
+
+    def __init__(self, path: Path, _: Heard) -> None:
+        self._path = path
+        self._table = arrow_table(path)
+        self._first, self._held = 0, list[dict[str, Any]]()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def row(self, number: int) -> Row:
+        if not 0 <= number - self._first < len(self._held):
+            self._first = number - number % BATCH_ROWS
+            self._held = self._table.slice(self._first, BATCH_ROWS).to_pylist()
+        return Row(f"{self._path.name}, row {number + 1}", self._held[number - self._first])
 
 
 class _Saved(Rows):
@@ -314,4 +345,5 @@ _KINDS: dict[str, Callable[[Path, Heard], Rows]] = {
     ".json": _json,
     ".csv": _Table,
     ".parquet": _Parquet,
+    ".arrow": _Arrow,
 }

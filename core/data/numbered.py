@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.data.example import Example
 from core.data.formats import EXPECTED, Misfit, example_of
-from core.data.index import Heard, rows_in, unheard
+from core.data.index import Heard, readable, rows_in, unheard
 from core.data.load import check_columns, format_of
 from core.data.rows import Row
 from core.errors import UserError
@@ -31,6 +31,7 @@ class Items:
 
     def __init__(self, source: DatasetSource, folder: Path, heard: Heard = unheard) -> None:
         self.source = source
+        self._name = Path(source.file or "").name or str(source.hub or source.demo)
         self._rows = rows_in(source, folder, heard)
         self.format, self.trouble = self._look()
 
@@ -43,7 +44,8 @@ class Items:
         Raises:
             UserError: it cannot be read.
         """
-        return self._rows.row(number)
+        with readable(self._name):
+            return self._rows.row(number)
 
     def example(self, number: int) -> Example:
         """The item that a row is.
@@ -51,7 +53,7 @@ class Items:
         Raises:
             UserError: it cannot be read, or does not fit the format; says where and what is expected.
         """
-        row = self._rows.row(number)
+        row = self.row(number)
         if self.trouble is not None:
             raise self.trouble
         return self.meant(row, number)
@@ -83,7 +85,7 @@ class Items:
         trouble = UserError("The data hold no items.", "Give a file with at least one item.")
         for number in range(min(TRIED, len(self._rows))):
             try:
-                row = self._rows.row(number)
+                row = self.row(number)
             except UserError as error:
                 trouble = error
                 continue

@@ -1,6 +1,6 @@
 """Files of rows, and rows that know where they stand.
 
-JSON Lines, JSON arrays, CSV, Parquet, folders written by `datasets`, and folders of such files. What a row
+JSON Lines, JSON arrays, CSV, Parquet, Arrow, folders written by `datasets`, and folders of such files. What a row
 means is `core.data.formats`.
 """
 
@@ -10,18 +10,26 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import datasets
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
-
+from core.data.columnar import (
+    BATCH_ROWS,
+    SPLITS,
+    STATE,
+    arrow_table,
+    opened,
+    parquet_batches,
+    parquet_file,
+    split_of,
+)
 from core.errors import UserError
 
-READABLE = "JSON Lines, JSON, CSV, Parquet, or a folder written by datasets' save_to_disk"
+READABLE = "JSON Lines, JSON, CSV, Parquet, Arrow, or a folder written by datasets' save_to_disk"
 CSV_FIELD_LIMIT = 2**24  # characters; csv's own limit of 131,072 is less than one long prompt
-STATE, SPLITS = "state.json", "dataset_dict.json"  # what save_to_disk leaves in a folder
+HALF_CHARACTER = "\\ud"
+"""How the escape of a surrogate begins: half of a character beyond the first 65,536."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +86,31 @@ def object_of(text: str, where: str) -> dict[str, Any]:
             f"{where} is not JSON: {error.msg} at column {error.colno}.",
             "Expected one JSON object in each line.",
         ) from error
+    except RecursionError as error:
+        raise UserError(
+            f"{where} is nested too deeply.", "Flatten its lists and objects."
+        ) from error
     if not isinstance(value, dict):
         raise UserError(
             f"{where} holds a {type(value).__name__}, not an object.",
             "Expected one JSON object in each line.",
         )
+    return whole(value, where) if HALF_CHARACTER in text.lower() else value
+
+
+def whole(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """An object of JSON, where its texts are Unicode: an escape may hold one half of a character alone.
+
+    Raises:
+        UserError: one does; no tokenizer reads that.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{where} holds half a character, \\u{ord(error.object[error.start]):04x} alone.",
+            "It comes from a text that was cut within an emoji; write the whole text again.",
+        ) from error
     return value
 
 
@@ -95,16 +123,23 @@ def _json(path: Path) -> Iterator[Row]:
         return
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"{path.name} is not JSON: {error}.", "Expected a list of objects."
         ) from error
     for number, value in enumerate(values, start=1):
-        if not isinstance(value, dict):
-            raise UserError(
-                f"{path.name}, item {number} is not an object.", "Expected a list of objects."
-            )
-        yield Row(f"{path.name}, item {number}", value)
+        yield Row(where := f"{path.name}, item {number}", item_of(value, where))
+
+
+def item_of(value: Any, where: str) -> dict[str, Any]:
+    """An item of a JSON array.
+
+    Raises:
+        UserError: it is no object, or holds half a character.
+    """
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is not an object.", "Expected a list of objects.")
+    return whole(value, where)
 
 
 def _csv(path: Path) -> Iterator[Row]:
@@ -130,17 +165,18 @@ def _csv(path: Path) -> Iterator[Row]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    try:
-        table = pyarrow.parquet.ParquetFile(path)
-        number = 0
-        for batch in table.iter_batches():
-            for fields in batch.to_pylist():
-                number += 1
-                yield Row(f"{path.name}, row {number}", fields)
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(
-            f"{path.name} cannot be read as Parquet: {error}", "Copy or write the file again."
-        ) from error
+    file = parquet_file(path)
+    batches = parquet_batches(path, file, list(range(file.num_row_groups)))
+    for number, fields in enumerate(chain.from_iterable(batches), start=1):
+        yield Row(f"{path.name}, row {number}", fields)
+
+
+def _arrow(path: Path) -> Iterator[Row]:
+    number = 0
+    for batch in arrow_table(path).to_batches(BATCH_ROWS):
+        for fields in batch.to_pylist():
+            number += 1
+            yield Row(f"{path.name}, row {number}", fields)
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
@@ -149,6 +185,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
+    ".arrow": _arrow,
 }
 
 
@@ -172,20 +209,6 @@ def _saved(path: Path, split: str | None) -> Iterator[Row]:
     yield from rows_of(opened(path), path.name, split)
 
 
-def opened(path: Path) -> Any:
-    """The `datasets.Dataset` or `DatasetDict` in a folder.
-
-    Raises:
-        UserError: it cannot be opened.
-    """
-    try:
-        return datasets.load_from_disk(str(path))
-    except (OSError, ValueError, pyarrow.ArrowInvalid) as error:
-        raise UserError(
-            f"The dataset folder {path} cannot be opened: {error}", "Copy the whole folder again."
-        ) from error
-
-
 def rows_of(found: Any, name: str, split: str | None) -> Iterator[Row]:
     """The rows of a `datasets.Dataset`, or of one split of a `DatasetDict`.
 
@@ -194,20 +217,3 @@ def rows_of(found: Any, name: str, split: str | None) -> Iterator[Row]:
     """
     for number, fields in enumerate(split_of(found, name, split), start=1):
         yield Row(f"{name}, row {number}", dict(fields))
-
-
-def split_of(found: Any, name: str, split: str | None) -> Any:
-    """A `datasets.Dataset` itself, or one split of a `DatasetDict`.
-
-    Raises:
-        UserError: no split of that name, or several and none was chosen.
-    """
-    if isinstance(found, datasets.DatasetDict):
-        names = ", ".join(found)
-        if split is None and len(found) > 1:
-            raise UserError(f"{name} has several splits: {names}.", "Set split to one of them.")
-        chosen = split if split is not None else next(iter(found), "")
-        if chosen not in found:
-            raise UserError(f"{name} has no split {chosen}.", f"Its splits are: {names}.")
-        return found[chosen]
-    return found

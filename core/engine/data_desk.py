@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.data.chat import teacher_messages
+from core.data.disk import state_of
 from core.data.example import Example
 from core.data.leaks import leaks, repeats
 from core.data.numbered import Items
@@ -129,8 +130,8 @@ class Desk:
     def _items(self, raw: Any, folder: str, heard: Progress) -> Items:
         source = source_of(raw)
         path = Path(folder) / Path(source.file or "").expanduser()
-        changed = path.stat().st_mtime_ns if source.file and path.exists() else 0
-        key = (json.dumps(raw, sort_keys=True), str(path), changed)
+        state = state_of(path) if source.file else ()
+        key = (json.dumps(raw, sort_keys=True), str(path), state)
         items = self._open.pop(key, None)
         if items is None:
             items = Items(source, Path(folder), lambda count: heard(count, 0))

@@ -47,7 +47,7 @@ class DatasetSource(Spec):
     """Where examples come from: a file or folder, a hub dataset, or generated tasks; exactly one of them."""
 
     file: str | None = about(
-        "A JSONL, CSV or Parquet file, or a folder written by datasets.", default=None
+        "A JSONL, JSON, CSV, Parquet or Arrow file, or a folder written by datasets.", default=None
     )
     hub: str | None = about("A Hugging Face dataset id, owner/name.", default=None)
     demo: DemoTask | None = about("A generated task for the small model.", default=None)

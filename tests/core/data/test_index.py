@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pyarrow
+import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
@@ -57,6 +58,18 @@ def _saved(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     datasets.Dataset.from_list(list(rows)).save_to_disk(str(path))
 
 
+def _feather(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    table = pyarrow.Table.from_pylist(list(rows))
+    with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_file(sink, table.schema) as out:
+        out.write_table(table, max_chunksize=9)
+
+
+def _stream(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    table = pyarrow.Table.from_pylist(list(rows))
+    with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table, max_chunksize=9)
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -65,6 +78,8 @@ def _saved(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         ("c.csv", _table),
         ("d.parquet", _parquet),
         ("e", _saved),
+        ("f.arrow", _feather),
+        ("g.arrow", _stream),
     ],
 )
 def test_that_any_row_is_found_as_the_loader_reads_it(
@@ -173,3 +188,87 @@ def test_that_repeats_point_to_the_first_that_asks_the_same() -> None:
     examples = [_example(n, text) for n, text in enumerate(("A?", "B?", "a", "b", "C"))]
     found = [(it.evaluated, it.trained) for it in repeats(examples)]
     assert found == [(2, 0), (3, 1)]
+
+
+def test_that_half_a_character_is_a_fault_of_its_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl"
+    path.write_text(
+        '{"question": "\\ud83d\\ude00 whole"}\n{"question": "cut \\ud83d"}\n{"question": "\\\\ud83d"}\n'
+    )
+    items = Items(DatasetSource(file=str(path), columns={"prompt": "question"}), tmp_path)
+    found = survey(items, lambda *_: None)
+    assert [(it.number, it.message) for it in found.faults] == [
+        (1, r"cut.jsonl, line 2 holds half a character, \ud83d alone.")
+    ]
+    assert items.example(0).prompt == "\U0001f600 whole"
+    assert items.example(2).prompt == r"\ud83d"
+    array = tmp_path / "cut.json"
+    array.write_text('[{"question": "cut \\udc00"}]')
+    with pytest.raises(UserError, match="item 1 holds half a character"):
+        next(read_rows(array))
+
+
+def test_that_a_mark_is_taken_from_the_first_line_only_as_the_loader_does(tmp_path: Path) -> None:
+    path = tmp_path / "two.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"a": 2}\n')
+    rows, loaded = rows_in(DatasetSource(file=str(path)), tmp_path), read_rows(path)
+    assert rows.row(0) == next(loaded)
+    with pytest.raises(UserError) as told:
+        rows.row(1)
+    with pytest.raises(UserError) as refused:
+        next(loaded)
+    assert told.value.message == refused.value.message
+
+
+def test_that_a_file_that_goes_away_while_it_is_read_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "gone.jsonl"
+    _lines(path, ROWS)
+    items = Items(DatasetSource(file=str(path), columns=COLUMNS), tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"gone\.jsonl cannot be read: No such file"):
+        items.example(3)
+
+
+def test_that_a_damaged_page_is_a_fault_and_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    table = pyarrow.table({"question": [f"{n} " + "x" * 50 for n in range(4_000)]})
+    pyarrow.parquet.write_table(table, path, row_group_size=2_000, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[2_000:3_000] = bytes(1_000)
+    path.write_bytes(content)
+    items = Items(DatasetSource(file=str(path), columns={"prompt": "question"}), tmp_path)
+    with pytest.raises(UserError, match=r"damaged\.parquet cannot be read as Parquet"):
+        items.row(1_999)
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        items.row(1_998)
+    assert items.row(2_000).fields["question"].startswith("2000 ")
+
+
+def test_that_rows_of_a_large_group_are_reached_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"n": list(range(5_000))}), path, row_group_size=2_000
+    )
+    rows = rows_in(DatasetSource(file=str(path)), tmp_path)
+    wanted = [4_999, 0, 1_999, 2_000, 255, 256, 3_999, 1, 4_000]
+    assert [rows.row(number).fields["n"] for number in wanted] == wanted
+
+
+def test_that_pictures_are_told_as_they_are_stored_the_same_each_time(tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": "What is it?"}],
+            "image": {"bytes": b"PNG", "path": "a.png"},
+        },
+        {"prompt": [{"role": "user", "content": "And that?"}], "image": None},
+    ]
+    made = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
+    datasets.disable_progress_bars()
+    made.save_to_disk(str(tmp_path / "seen"))
+    items = Items(DatasetSource(file="seen"), tmp_path)
+    assert items.row(0).fields["image"] == {"bytes": b"PNG", "path": "a.png"}
+    again = Items(DatasetSource(file="seen"), tmp_path)
+    assert items.example(0) == again.example(0)
+    assert [row.fields for row in read_rows(tmp_path / "seen")] == [
+        items.row(n).fields for n in (0, 1)
+    ]

@@ -66,6 +66,16 @@ def test_that_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
         assert _asked(desk, "survey", source={"file": str(path)})[-1]["record"]["rows"] == count
 
 
+def test_that_a_file_that_changed_inside_a_folder_is_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    desk = Desk()
+    for count in (2, 5):
+        text = "\n".join(json.dumps({"prompt": [], "n": n}) for n in range(count)) + "\n"
+        (folder / "a.jsonl").write_text(text)
+        assert _asked(desk, "survey", source={"file": str(folder)})[-1]["record"]["rows"] == count
+
+
 def test_that_leaks_come_with_both_items_and_progress_before() -> None:
     same = {**SCIENCE, "limit": 3}
     answers = _asked(Desk(), "leaks", training=SCIENCE, evaluation=same)
