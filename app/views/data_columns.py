@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -20,22 +19,12 @@ from app.viewmodels.data import DataViewModel
 from app.viewmodels.data_mapping import FORMATS, OWN
 from app.views.data_items import ItemReading
 from app.views.splitting import restore, splitter
+from app.widgets.combo import FormCombo
 from app.widgets.controls import label, restyle
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
 
 ROLE_WIDTH = 190
-
-
-class _Choice(QComboBox):
-    """A combo box that leaves the wheel to the form it stands in."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Change by the wheel only when it has the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class ColumnsView(QWidget):
@@ -46,7 +35,7 @@ class ColumnsView(QWidget):
     def __init__(self, model: DataViewModel, settings: Settings, theme: Theme) -> None:
         super().__init__()
         self._model = model
-        self.format = _Choice()
+        self.format = FormCombo()
         self.format.setAccessibleName("Format of the rows")
         for format in FORMATS:
             words = "recognised by itself" if format == "auto" else data_words.FORMAT[format]
@@ -66,7 +55,7 @@ class ColumnsView(QWidget):
         self.boxes: dict[str, QComboBox] = {}
         self.problems: dict[str, QLabel] = {}
         for place, (role, title) in enumerate(data_words.ROLE.items()):
-            box = _Choice()
+            box = FormCombo()
             box.setAccessibleName(f"Column of: {title}")
             box.setToolTip(data_words.ROLE_HELP[role])
             box.setMinimumWidth(ROLE_WIDTH)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.widgets.combo import Combo
 from app.widgets.theme import Theme
 
 DOT = 8
@@ -318,7 +319,7 @@ def tell_whole(combo: QComboBox) -> None:
     combo.currentTextChanged.connect(tell)
 
 
-class Picker(QComboBox):
+class Picker(Combo):
     """A combo box without a frame, for the corner of a card; keys travel with the texts."""
 
     chosen = Signal(str)

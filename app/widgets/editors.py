@@ -8,20 +8,44 @@ what is wrong with it, in one voice.
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
+    QHBoxLayout,
     QLineEdit,
     QVBoxLayout,
     QWidget,
 )
 
+from app.widgets.combo import FormCombo
 from app.widgets.controls import Button, label, restyle, tell_whole
 from app.widgets.editor import COMMIT_MS, Editor, FieldLike, Value
 from app.widgets.prose_editor import ProseEditor
 from app.widgets.theme import Theme
+
+UNIT_PADDING = 10
+"""Right of a unit, as wide as the padding left of the text."""
+
+
+class _Line(QLineEdit):
+    """A line with the unit of what is typed at its right end, so that all fields end in one place."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = label(unit, "hint")
+        self._unit.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, UNIT_PADDING, 0)
+        row.addWidget(self._unit, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._unit.setVisible(bool(unit))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the text from the unit."""
+        super().resizeEvent(event)
+        if self._unit.text():
+            self.setTextMargins(0, 0, self._unit.sizeHint().width() + UNIT_PADDING, 0)
 
 
 class LineEditor(Editor):
@@ -31,10 +55,8 @@ class LineEditor(Editor):
         super().__init__()
         self._kind = field.kind
         self._list = field.multiple or field.kind == "list"
-        self.line = QLineEdit()
+        self.line = _Line(field.unit)
         self.row.addWidget(self.line, 1)
-        if field.unit:
-            self.row.addWidget(label(field.unit, "hint"))
         self._sent: Value = field.value
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -100,25 +122,13 @@ class PathEditor(LineEditor):
             self._commit()
 
 
-class _QuietCombo(QComboBox):
-    """A combo box that leaves the wheel to the form it stands in."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Change by the wheel only when it has the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
 class ChoiceEditor(Editor):
     """One of several values; an optional field begins with an empty choice."""
 
     def __init__(self, field: FieldLike) -> None:
         super().__init__()
-        self.combo = _QuietCombo()
+        self.combo = FormCombo()
         tell_whole(self.combo)
-        self.combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.combo.setMinimumContentsLength(8)
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         self.combo.setSizeAdjustPolicy(policy)

@@ -32,7 +32,7 @@ class FormRow(QObject):
         self.editor.setMinimumWidth(CONTROL_WIDTH)
         self.reset = Button(theme, "", "quiet", "arrow-counter-clockwise")
         self.reset.clicked.connect(lambda: self.committed.emit(self.field.path, None))
-        self.editor.row.addWidget(self.reset)
+        self.editor.row.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignTop)
         self.words = QWidget()
         self.note = label("", "caption", wrap=True)
         self.way_out = Button(theme, "Mend", "quiet", "magic-wand")

@@ -89,9 +89,11 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit {
   background: $field; border: 1px solid $edge; border-radius: ${radius_control}px; color: $ink;
   selection-background-color: $accent; selection-color: $on_accent; }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox { padding: 3px 8px; min-height: 20px; }
+QComboBox { padding-left: 10px; combobox-popup: 0; }
 QPlainTextEdit, QTextEdit { padding: 4px; }
 QLineEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover, QPlainTextEdit:hover, QTextEdit:hover { border-color: $third; }
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus { border: 2px solid $accent; padding: 2px 7px; }
+QComboBox:focus { padding-left: 9px; }
 QPlainTextEdit:focus, QTextEdit:focus { border: 2px solid $accent; padding: 3px; }
 QPlainTextEdit:disabled, QTextEdit:disabled { color: $third; background: $background; }
 QLineEdit:read-only { background: $background; }
@@ -106,9 +108,11 @@ QComboBox[flat="true"] { background: transparent; border: 1px solid transparent;
 QComboBox[flat="true"]::drop-down { width: 16px; }
 QComboBox[heading="true"] { color: $ink; font-weight: 600; padding-left: 0; }
 QComboBox[flat="true"]:hover { background: $hover; color: $ink; }
-QComboBox[flat="true"]:focus { border: 1px solid $accent; }
-QComboBox QAbstractItemView { background: $panel; border: 1px solid $edge; border-radius: ${radius_control}px; padding: 4px; outline: none; }
-QComboBox QAbstractItemView::item { min-height: 24px; padding: 0 8px; border-radius: ${radius_small}px; }
+QComboBox[flat="true"]:focus { border: 1px solid $accent; padding: 0 2px 0 6px; }
+QComboBox[heading="true"]:focus { padding-left: 0; }
+QComboBox QAbstractItemView, QComboBox QAbstractItemView:focus { background: $panel; border: 1px solid $edge; border-radius: 0; padding: 4px; outline: none; }
+QComboBox QAbstractItemView::item { color: $ink; min-height: 24px; padding: 0 8px; border: none; border-radius: ${radius_small}px; }
+QComboBox QAbstractItemView::item:disabled { color: $third; padding: 6px 8px 0 8px; }
 QComboBox QAbstractItemView::item:selected { background: $accent_background; color: $ink; }
 QSpinBox::up-button, QDoubleSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; width: 20px; border: none; }
 QSpinBox::down-button, QDoubleSpinBox::down-button { subcontrol-origin: border; subcontrol-position: bottom right; width: 20px; border: none; }

@@ -10,11 +10,10 @@ from app.widgets.controls import Picker
 AROUND = 30
 """The arrow and the padding."""
 LEAST = 64
-POPUP_PADDING = 40
 
 
 class TitlePicker(Picker):
-    """Its list opens as wide as the longest of the choices."""
+    """Takes no more room than its choice needs."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -29,12 +28,3 @@ class TitlePicker(Picker):
     def minimumSizeHint(self) -> QSize:
         """Longer texts give way."""
         return QSize(min(LEAST, self.sizeHint().width()), super().minimumSizeHint().height())
-
-    def showPopup(self) -> None:
-        """Open the list."""
-        metrics = self.fontMetrics()
-        widest = max(
-            (metrics.horizontalAdvance(self.itemText(it)) for it in range(self.count())), default=0
-        )
-        self.view().setMinimumWidth(widest + POPUP_PADDING)
-        super().showPopup()
