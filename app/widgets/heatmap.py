@@ -52,6 +52,7 @@ class HeatmapView(PlotPanel):
         self._name = name
         self._rows: tuple[str, ...] = ()
         self._cols: tuple[str, ...] = ()
+        self._expected = 0
         self._row_axis = "layer"
         self._col_axis = "layer"
         self._values: Floats = np.empty((0, 0))
@@ -124,6 +125,7 @@ class HeatmapView(PlotPanel):
             raise ValueError(f"matrix {values.shape} for {len(rows)} rows and {len(cols)} columns")
         self._values, self._rows, self._cols = values, tuple(rows), tuple(cols)
         self._row_axis, self._col_axis = row_axis, col_axis
+        self._expected = max(len(cols), expected)
         if not np.isfinite(values).any():
             self.clear()
             return
@@ -132,7 +134,7 @@ class HeatmapView(PlotPanel):
         self.image.setImage(values, autoLevels=False)
         self.image.setRect(QRectF(0, 0, len(cols), len(rows)))
         box = self._item.getViewBox()
-        box.setRange(xRange=(0, max(len(cols), expected)), yRange=(0, len(rows)), padding=0)
+        box.setRange(xRange=(0, self._expected), yRange=(0, len(rows)), padding=0)
         self._set_levels()
         self._set_ticks()
 
@@ -192,7 +194,8 @@ class HeatmapView(PlotPanel):
     def _set_ticks(self) -> None:
         box = self._item.getViewBox()
         left = max(int(box.height()) // PX_PER_ROW_NAME, 2)
-        below = max(int(box.width()) // PX_PER_COLUMN_NAME, 2)
+        filled = box.width() * len(self._cols) / self._expected
+        below = max(int(filled) // PX_PER_COLUMN_NAME, 2)
         self._item.getAxis("left").setTicks([thinned(self._rows, left, 0.5)])
         self._item.getAxis("bottom").setTicks([thinned(self._cols, below, 0.5)])
 

@@ -93,10 +93,16 @@ def _edges(
 
 def _node(painter: QPainter, theme: Theme, look: Look, key: str) -> None:
     node, tokens, box = look.nodes[key], theme.tokens, box_of(look.forest, key)
-    pale = node.faded or (look.matching is not None and key not in look.matching)
+    other = look.matching is not None and key not in look.matching
 
     def ink(colour: str) -> QColor:
-        return QColor(mix(colour, tokens.panel, FADED) if pale else colour)
+        return QColor(mix(colour, tokens.panel, FADED) if other else colour)
+
+    def hue(colour: str) -> QColor:
+        return QColor(mix(colour, tokens.panel, FADED) if node.faded else ink(colour))
+
+    # Its words can be read all the same: what is missing is told, not hidden.
+    words = tokens.third if node.faded else tokens.ink
 
     chosen = key == look.current
     if chosen:
@@ -108,7 +114,7 @@ def _node(painter: QPainter, theme: Theme, look: Look, key: str) -> None:
     painter.setBrush(QColor(tokens.accent_background if chosen else tokens.panel))
     painter.drawRoundedRect(box, ROUND, ROUND)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(ink(colour_of(theme, node.hue)))
+    painter.setBrush(hue(colour_of(theme, node.hue)))
     stripe = QRectF(box.left() + 5, box.top() + 8, STRIPE, HIGH - 16)
     painter.drawRoundedRect(stripe, STRIPE / 2, STRIPE / 2)
     if not look.readable:
@@ -127,12 +133,12 @@ def _node(painter: QPainter, theme: Theme, look: Look, key: str) -> None:
         _line(painter, box, 0, mark, TEXT_LEFT + room - wide, wide + 1)
         room -= wide + 8
     painter.setFont(title)
-    painter.setPen(ink(tokens.ink))
+    painter.setPen(ink(words))
     _line(painter, box, 0, node.title, TEXT_LEFT, room)
     painter.setFont(small)
-    painter.setPen(ink(tokens.second))
+    painter.setPen(ink(tokens.third if node.faded else tokens.second))
     _line(painter, box, 1, node.note, TEXT_LEFT, whole)
-    painter.setPen(ink(tokens.ink))
+    painter.setPen(ink(words))
     _line(painter, box, 2, node.numbers, TEXT_LEFT, whole)
 
 
