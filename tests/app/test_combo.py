@@ -57,6 +57,7 @@ def test_that_a_choice_too_long_for_its_box_ends_in_an_ellipsis(ground: QWidget)
     assert shown(combo) == WORDS[1]
 
 
+@pytest.mark.qt_log_ignore("raise", "grabbing the keyboard", extend=True)
 def test_that_the_list_is_wide_enough_for_the_longest_choice(ground: QWidget, qtbot: QtBot) -> None:
     combo = put(ground, Combo(), (*WORDS, *map(str, range(3 * MOST_ROWS))))
     combo.showPopup()
