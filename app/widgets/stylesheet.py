@@ -87,7 +87,7 @@ QPushButton[kind="rail"]:focus { border: 1px solid $accent; }
 QAbstractScrollArea { background: transparent; border: none; }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit {
   background: $field; border: 1px solid $edge; border-radius: ${radius_control}px; color: $ink;
-  selection-background-color: $accent; selection-color: $on_accent; }
+  selection-background-color: $accent; selection-color: $on_accent; placeholder-text-color: $third; }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox { padding: 3px 8px; min-height: 20px; }
 QComboBox { padding-left: 10px; combobox-popup: 0; }
 QPlainTextEdit, QTextEdit { padding: 4px; }

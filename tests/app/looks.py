@@ -8,12 +8,11 @@ where a tooltip has them in full.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QModelIndex, QRect, Qt
-from PySide6.QtGui import QAccessible, QFont, QFontMetrics, QImage
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QAccessible, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -39,24 +38,24 @@ from PySide6.QtWidgets import (
     QStyleOptionButton,
     QStyleOptionComboBox,
     QTabBar,
-    QTableView,
     QTextEdit,
     QToolButton,
     QWidget,
 )
 
 from app.widgets.tokens import contrast
+from tests.app.looks_finding import SLACK, Finding, place, shown
+from tests.app.looks_plots import plot_words
+from tests.app.looks_views import cells, clipped_cells, clipped_headings, headings
 
-SLACK = 1
-"""Pixels of rounding between two measures of one text."""
 SAMPLED_AA = 3.6
 """Least contrast of the strongest pixel of a painted word. Stems thinner than a pixel never reach the token's
 full colour; the tokens themselves are held to 4.5 in test_theme.py."""
 BEST_CONTRAST = 21.0
 MOST_TABS = 600
-CELL_PADDING = 6
-"""Left and right of a cell's text, together, in the densest table."""
 SMALLEST_WORD = (6, 6)
+TAB_LINE = 3
+"""Below the words of a tab, in the accent."""
 VIEWPORT = "qt_scrollarea_viewport"
 """Qt's own name of what scrolls."""
 CONTROLS = (
@@ -76,39 +75,15 @@ HOLDERS = (*INSIDE, QAbstractScrollArea, QSplitter, QStackedWidget, QMainWindow)
 """Their children are placed by Qt."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One defect: its kind (clipped, overlap, outside, nameless, unreachable, trap, faint), where, and what."""
-
-    kind: str
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.where}: {self.what}"
-
-
 def look(window: QWidget) -> list[Finding]:
     """Everything that is wrong with what the window shows now, except what the Tab key misses (see `tab`)."""
-    return [*clipped(window), *overlaps(window), *nameless(window), *faint(window)]
-
-
-def shown(window: QWidget) -> Iterator[QWidget]:
-    """The widgets a person can see, the window itself left out."""
-    for widget in window.findChildren(QWidget):
-        if widget.isVisibleTo(window) and not widget.visibleRegion().isEmpty():
-            yield widget
-
-
-def place(widget: QWidget) -> str:
-    """Where a widget is, from the outside in: class names, with the names a person would hear."""
-    parts: list[str] = []
-    at: QWidget | None = widget
-    while at is not None and not at.isWindow():
-        said = at.accessibleName() or at.objectName()
-        parts.append(f"{type(at).__name__}({said})" if said else type(at).__name__)
-        at = at.parentWidget()
-    return " > ".join(reversed(parts[:4]))
+    return [
+        *clipped(window),
+        *overlaps(window),
+        *nameless(window),
+        *faint(window),
+        *(found for widget in shown(window) for found in plot_words(widget)),
+    ]
 
 
 # Words that do not fit
@@ -134,7 +109,8 @@ def clipped(window: QWidget) -> Iterator[Finding]:
             )
             yield from _too_wide(widget, widget.currentText(), field.width())
         elif isinstance(widget, QLineEdit):
-            room = widget.contentsRect().width() - widget.textMargins().left()
+            margins = widget.textMargins()
+            room = widget.contentsRect().width() - margins.left() - margins.right()
             text = widget.text() or widget.placeholderText()
             yield from _too_wide(widget, text, room)
         elif isinstance(widget, QTabBar):
@@ -142,9 +118,9 @@ def clipped(window: QWidget) -> Iterator[Finding]:
                 if widget.tabRect(at).width() < widget.tabSizeHint(at).width() - SLACK:
                     yield Finding("clipped", place(widget), widget.tabText(at))
         elif isinstance(widget, QHeaderView):
-            yield from _clipped_headings(widget)
-        elif isinstance(widget, QTableView):
-            yield from _clipped_cells(widget)
+            yield from clipped_headings(widget)
+        elif isinstance(widget, QAbstractItemView):
+            yield from clipped_cells(widget)
 
 
 def _whole_in_view(widget: QWidget) -> bool:
@@ -215,47 +191,6 @@ def _clipped_button(button: QAbstractButton) -> Iterator[Finding]:
     if text.strip().endswith("…") and text.strip() in button.accessibleName():
         text = text.strip()
     yield from _too_wide(button, text.strip(), room)
-
-
-def _clipped_headings(header: QHeaderView) -> Iterator[Finding]:
-    model = header.model()
-    if model is None or header.orientation() != Qt.Orientation.Horizontal:
-        return
-    for section in range(header.count()):
-        if header.isSectionHidden(section):
-            continue
-        text = str(model.headerData(section, header.orientation()) or "")
-        tip = str(
-            model.headerData(section, header.orientation(), Qt.ItemDataRole.ToolTipRole) or ""
-        )
-        needed = header.fontMetrics().horizontalAdvance(text)
-        room = header.sectionSize(section)
-        if text and needed > room + SLACK and text not in tip:
-            yield Finding("clipped", place(header), f"“{text}” needs {needed} px and has {room}")
-
-
-def _clipped_cells(table: QTableView) -> Iterator[Finding]:
-    model = table.model()
-    if model is None:
-        return
-    seen = table.viewport().rect()
-    for row in range(model.rowCount()):
-        for column in range(model.columnCount()):
-            index = model.index(row, column)
-            box = table.visualRect(index)
-            if table.isColumnHidden(column) or not seen.contains(box):
-                continue
-            yield from _clipped_cell(table, index, box)
-
-
-def _clipped_cell(table: QTableView, index: QModelIndex, box: QRect) -> Iterator[Finding]:
-    text = str(index.data() or "")
-    font = index.data(Qt.ItemDataRole.FontRole)
-    metrics = QFontMetrics(font) if isinstance(font, QFont) else table.fontMetrics()
-    tip = str(index.data(Qt.ItemDataRole.ToolTipRole) or "")
-    needed = metrics.horizontalAdvance(text) + CELL_PADDING
-    if needed > box.width() + SLACK and text not in tip:
-        yield Finding("clipped", place(table), f"“{text}” needs {needed} px and has {box.width()}")
 
 
 # Things on top of each other
@@ -390,17 +325,49 @@ def faint(window: QWidget) -> Iterator[Finding]:
     picture = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     ratio = picture.devicePixelRatio()
     for widget in shown(window):
-        text = widget.text() if isinstance(widget, QLabel | QPushButton | QCheckBox) else ""
-        seen = widget.visibleRegion().boundingRect()
-        if not text.strip() or not widget.isEnabled() or seen != widget.rect():
+        if not widget.isEnabled():
             continue
-        if widget.width() < SMALLEST_WORD[0] or widget.height() < SMALLEST_WORD[1]:
-            continue
-        corner = widget.mapTo(window, seen.topLeft())
-        box = QRect(corner, seen.size())
-        best = sampled_contrast(picture, box, ratio)
-        if best < SAMPLED_AA:
-            yield Finding("faint", place(widget), f"“{text}” has a contrast of {best:.1f}")
+        for text, box in _painted(widget):
+            if box.width() < SMALLEST_WORD[0] or box.height() < SMALLEST_WORD[1]:
+                continue
+            if not any(letter.isalnum() for letter in text):
+                continue  # a dash is thinner than a pixel
+            best = sampled_contrast(
+                picture, QRect(widget.mapTo(window, box.topLeft()), box.size()), ratio
+            )
+            if best < SAMPLED_AA:
+                yield Finding("faint", place(widget), f"“{text}” has a contrast of {best:.1f}")
+
+
+def _painted(widget: QWidget) -> Iterator[tuple[str, QRect]]:
+    """Words that a widget paints, and where in it; only what is wholly in view."""
+    if isinstance(widget, QHeaderView):
+        for text, box, _ in headings(widget):
+            yield text, box.adjusted(1, 1, -1, -1)
+        return
+    if isinstance(widget, QAbstractItemView):
+        corner = widget.viewport().pos()
+        for index, box in cells(widget):
+            text = str(index.data() or "")
+            if text.strip() and index.flags() & Qt.ItemFlag.ItemIsEnabled:
+                yield text, box.translated(corner).adjusted(1, 1, -1, -1)
+        return
+    if isinstance(widget, QTabBar):
+        for at in range(widget.count()):
+            if widget.isTabEnabled(at) and widget.tabText(at):
+                yield widget.tabText(at), widget.tabRect(at).adjusted(0, 0, 0, -TAB_LINE)
+        return
+    if isinstance(widget, QComboBox):
+        text, box = widget.currentText(), widget.rect().adjusted(4, 4, -22, -4)
+    elif isinstance(widget, QLineEdit):
+        text = widget.text() or widget.placeholderText()
+        box = widget.rect().adjusted(4, 4, -4, -4)
+    elif isinstance(widget, QLabel | QAbstractButton):
+        text, box = widget.text(), widget.rect()
+    else:
+        return
+    if text.strip() and widget.visibleRegion().boundingRect() == widget.rect():
+        yield text, box
 
 
 def sampled_contrast(picture: QImage, box: QRect, ratio: float = 1.0) -> float:

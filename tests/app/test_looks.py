@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyqtgraph as pg
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QLineEdit,
+    QListWidget,
     QMainWindow,
     QPlainTextEdit,
     QPushButton,
+    QTabBar,
     QTableWidget,
+    QTableWidgetItem,
+    QTreeWidget,
+    QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -111,6 +117,96 @@ def test_that_clipped_headings_and_cells_are_found(ground: QWidget) -> None:
     table.model().setData(table.model().index(0, 0), LONG)
     assert kinds(ground) == ["clipped", "clipped"]
     table.model().setData(table.model().index(0, 0), LONG, Qt.ItemDataRole.ToolTipRole)
+    assert kinds(ground) == ["clipped"]
+
+
+def test_that_clipped_entries_of_lists_and_trees_are_found(ground: QWidget) -> None:
+    entries = QListWidget()
+    entries.setAccessibleName("List")
+    entries.addItems(["short", LONG])
+    entries.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    entries.setTextElideMode(Qt.TextElideMode.ElideRight)
+    entries.setUniformItemSizes(True)
+    put(ground, entries, 10, 10, 90, 80)
+    tree = QTreeWidget()
+    tree.setAccessibleName("Tree")
+    tree.setHeaderHidden(True)
+    root = QTreeWidgetItem(tree, ["root"])
+    QTreeWidgetItem(root, [LONG])
+    put(ground, tree, 110, 10, 120, 80)
+    assert kinds(ground) == []  # the list scrolls aside, and the branch is closed
+    entries.setWordWrap(True)
+    entries.setResizeMode(QListWidget.ResizeMode.Adjust)
+    tree.expandItem(root)
+    assert kinds(ground) == ["clipped"]
+    root.child(0).setToolTip(0, LONG)
+    assert kinds(ground) == []
+
+
+def test_that_a_heading_is_measured_without_the_padding_of_its_column(ground: QWidget) -> None:
+    table = QTableWidget(1, 1)
+    table.setAccessibleName("Table")
+    table.setHorizontalHeaderLabels(["Recovered"])
+    header = table.horizontalHeader()
+    put(ground, table, 10, 10, 200, 120)
+    table.setColumnWidth(0, header.sectionSizeHint(0))
+    assert kinds(ground) == []
+    tight = header.fontMetrics().horizontalAdvance("Recovered") + 22
+    table.setColumnWidth(0, tight - 5)
+    assert kinds(ground) == []
+    header.setSortIndicatorShown(True)
+    header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+    assert kinds(ground) == ["clipped"]
+    header.setSortIndicatorShown(False)
+    table.setColumnWidth(0, tight - 20)
+    assert kinds(ground) == ["clipped"]
+
+
+def test_that_faint_words_in_cells_headings_fields_and_tabs_are_found(ground: QWidget) -> None:
+    table = QTableWidget(1, 1)
+    table.setAccessibleName("Table")
+    table.setHorizontalHeaderLabels(["heading"])
+    table.setItem(0, 0, QTableWidgetItem("cell"))
+    put(ground, table, 10, 10, 200, 90)
+    field = QLineEdit("typed")
+    field.setAccessibleName("Field")
+    put(ground, field, 10, 110, 120, 28)
+    combo = QComboBox()
+    combo.setAccessibleName("Choice")
+    combo.addItem("chosen")
+    put(ground, combo, 140, 110, 120, 28)
+    tabs = QTabBar()
+    tabs.setAccessibleName("Tabs")
+    tabs.addTab("tab")
+    put(ground, tabs, 10, 150, 120, 40)
+    assert kinds(ground) == []
+    table.item(0, 0).setForeground(QColor("#c8ccd4"))
+    assert kinds(ground) == ["faint"]
+    for widget, sheet in (
+        (table.horizontalHeader(), "QHeaderView::section { color: #c8ccd4; }"),
+        (field, "color: #c8ccd4;"),
+        (combo, "color: #c8ccd4;"),
+        (tabs, "QTabBar::tab:selected { color: #c8ccd4; }"),
+    ):
+        widget.setStyleSheet(sheet)
+    assert kinds(ground) == ["faint"] * 5
+    table.item(0, 0).setFlags(Qt.ItemFlag.NoItemFlags)
+    field.setEnabled(False)
+    assert kinds(ground) == ["faint"] * 3
+
+
+def test_that_labels_of_an_axis_on_top_of_each_other_are_found(ground: QWidget) -> None:
+    plot = pg.PlotWidget(background=None)
+    plot.setAccessibleName("Plot")
+    put(ground, plot, 10, 10, 300, 200)
+    plot.setRange(xRange=(0, 100), yRange=(-0.1, 1.1), padding=0)
+    axis = plot.getAxis("bottom")
+    axis.setTicks([[(20, "twenty"), (80, "eighty")]])
+    assert kinds(ground) == []
+    axis.setTicks([[(20, "twenty"), (24, "twenty-four"), (80, "eighty")]])
+    assert kinds(ground) == ["overlap"]
+    axis.setTicks([[(20, "twenty")]])
+    plot.setRange(yRange=(0, 1), padding=0)  # the label at 1 stands half above the plot
     assert kinds(ground) == ["clipped"]
 
 
