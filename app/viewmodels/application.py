@@ -115,7 +115,7 @@ class Application(QObject):
         self._workers.changed.connect(self.activeChanged)
         self.queueing = Queueing(self._write, self._workers.enqueue, self._start_waiting)
         self.sweep = SweepViewModel(
-            self.new_run, self.queueing.many, self.offload, lambda: self.estimates.seconds, self
+            self.new_run, self.queueing.many, self.offload, self.estimates, self
         )
         self.check = CheckViewModel(
             self.new_run, self.queueing.many, self.open_run, self.stop, self
@@ -390,5 +390,6 @@ class Application(QObject):
 
     def _failed(self, message: str, hint: str) -> None:
         self._reading = False
-        self.new_run.start_answered()
+        for starting in (self.new_run, self.sweep, self.check):
+            starting.start_answered()
         self.message.emit("error", message, hint)

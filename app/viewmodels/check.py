@@ -88,6 +88,11 @@ class CheckViewModel(QObject):
         if self._uid and self.busy:
             self._stop(self._uid, False)
 
+    def start_answered(self) -> None:
+        """The check was queued, or could not be."""
+        self._asking = False
+        self.changed.emit()
+
     # what it comes to
 
     @property
@@ -156,13 +161,12 @@ class CheckViewModel(QObject):
         return self._editor.cards()[int(selected) + 1].id if selected.isdecimal() else ""
 
     def _queued(self, uids: tuple[str, ...]) -> None:
-        self._asking = False
         if uids:
             self._uid = uids[0]
             self._run = self._open_run(self._uid)
             for signal in self._signals(self._run):
                 signal.connect(self.changed)
-        self.changed.emit()
+        self.start_answered()
 
     def _forget(self) -> None:
         if self._run is not None:

@@ -7,6 +7,9 @@ to an older one is dropped. Nothing here waits.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import estimate_words, remedies
@@ -23,6 +26,33 @@ PAUSE_MS = 600
 IDLE_MS = 60_000
 """After the last answer, before the process (0.9 GB of libraries) is ended; starting it takes seconds."""
 ESTIMATING = "estimating memory and time…"
+TIMELESS = frozenset(
+    {
+        "name",
+        "notes",
+        "seed",
+        "learning_rate",
+        "weight_decay",
+        "warmup_ratio",
+        "max_grad_norm",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "distillation_alpha",
+        "distillation_clip",
+        "cka_weight",
+        "lora_alpha",
+    }
+)
+"""Settings on which the forecast of a run's time does not depend."""
+
+
+def timing_key(recipe: Recipe) -> str:
+    """Equal for recipes that take equally long as far as can be foreseen."""
+    raw = recipe.model_dump(mode="json", by_alias=True)
+    stages = [{k: v for k, v in it.items() if k not in TIMELESS} for it in raw.pop("stages")]
+    return json.dumps([{k: v for k, v in raw.items() if k not in TIMELESS}, stages])
 
 
 class EstimatesViewModel(QObject):
@@ -42,6 +72,8 @@ class EstimatesViewModel(QObject):
         self._wanted: Recipe | None = None
         self._asked: Recipe | None = None  # no answer has come yet
         self._known: Recipe | None = None  # what the estimate is of
+        self._others: list[Recipe] = []  # asked about once the recipe itself is known
+        self._times: dict[str, float | None] = {}
         self._watched = False
         self._estimate: Estimate | None = None
         self._error = ""
@@ -61,6 +93,29 @@ class EstimatesViewModel(QObject):
             self._estimate = self._known = None
         self._pause.start()
         self.changed.emit()
+
+    def reckon(self, recipes: Sequence[Recipe]) -> None:
+        """Find out how long these take, too; `time_of` tells. What was asked for before is forgotten."""
+        wanted = {timing_key(it): it for it in recipes}
+        self._times = {key: it for key, it in self._times.items() if key in wanted}
+        self._others = [it for key, it in wanted.items() if key not in self._times]
+        if self._estimate is not None and self._known is not None:
+            self._time(self._known, self._estimate.seconds)
+        if not self._pause.isActive():
+            self._ask()
+
+    @property
+    def is_reckoning(self) -> bool:
+        """Whether times that were asked for are still to come."""
+        return self._watched and (self.busy or self._asked is not None or bool(self._others))
+
+    def is_reckoned(self, recipe: Recipe) -> bool:
+        """Whether it was found out how long a recipe takes, or that it cannot be."""
+        return timing_key(recipe) in self._times
+
+    def time_of(self, recipe: Recipe) -> float | None:
+        """How long a recipe takes, in seconds; None while that is not known."""
+        return self._times.get(timing_key(recipe))
 
     def watch(self, on: bool) -> None:
         """Whether somebody looks: nothing is reckoned before."""
@@ -162,31 +217,44 @@ class EstimatesViewModel(QObject):
     # inside
 
     def _ask(self) -> None:
-        if self._wanted in (None, self._known) or not self._watched or self._asked is not None:
+        if not self._watched or self._asked is not None:
             return  # an answer that comes later asks again when the recipe has changed meanwhile
-        self._idle.stop()
-        asked = self._asked = self._wanted
-        assert asked is not None
-        self._process.ask(estimate_process.question(asked))
-        self.changed.emit()
+        settled = self._wanted in (None, self._known) or bool(self._error)
+        asked = (self._others.pop(0) if self._others else None) if settled else self._wanted
+        if asked is not None:
+            self._idle.stop()
+            self._asked = asked
+            self._process.ask(estimate_process.question(asked))
+            self.changed.emit()
 
     def _take(self, line: str) -> None:
         asked, self._asked = self._asked, None
         self._idle.start()
-        if asked != self._wanted:
-            self._ask()
+        if asked is None:
             return
         try:
-            self._estimate, self._error = estimate_process.read(line), ""
-            self._known = asked
+            found = estimate_process.read(line)
         except UserError as error:
-            self._fail(str(error))
+            self._time(asked, None)
+            if asked == self._wanted:
+                self._fail(str(error))
+        else:
+            self._time(asked, found.seconds)
+            if asked == self._wanted:
+                self._estimate, self._error, self._known = found, "", asked
+        self._ask()
         self.changed.emit()
+
+    def _time(self, recipe: Recipe, seconds: float | None) -> None:
+        """Keep how long a recipe takes, for all that take as long."""
+        key = timing_key(recipe)
+        self._times[key] = seconds
+        self._others = [it for it in self._others if timing_key(it) != key]
 
     def _ended(self) -> None:
         """The process ended by itself: with an answer owed, that is a failure."""
         owed = self._asked is not None
-        self._asked = None
+        self._asked, self._others = None, []
         if owed:
             self._fail(f"{estimate_process.FAILED}: its process ended.")
             self.changed.emit()

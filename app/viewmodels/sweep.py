@@ -12,9 +12,13 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.viewmodels import estimate_words, sweep_words
+from app.viewmodels import sweep_words
+from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.queueing import Queued
+from app.viewmodels.recipe_form import MEASURE
+from app.viewmodels.recipe_types import FieldView
+from app.viewmodels.sweep_times import SweepTimes
 from core.errors import UserError
 from core.recipe.files import resolve_paths
 from core.recipe.spec import Recipe
@@ -31,6 +35,8 @@ SHAPES: tuple[tuple[Shape, str], ...] = (
     ("log", "ratios"),
 )
 FIRST_COUNT = "3"
+CKA = "CKA"
+QUEUED = "Change a value, the sweep's name or the recipe to queue more."
 NO_RUNS = "Choose a field to sweep over: “Sweep…” in a field's menu, or the button above."
 
 
@@ -84,7 +90,7 @@ class SweepViewModel(QObject):
         editor: whose recipe is swept.
         queue: queues recipes with tags.
         offload: where variants are made and checked.
-        seconds: how long one run takes, None while unknown.
+        estimates: tells how long a run takes.
     """
 
     changed = Signal()
@@ -95,21 +101,23 @@ class SweepViewModel(QObject):
         editor: NewRunViewModel,
         queue: Callable[[Sequence[Recipe], Sequence[str], Queued], None],
         offload: Callable[..., None],
-        seconds: Callable[[], float | None],
+        estimates: EstimatesViewModel,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._editor = editor
         self._queue = queue
         self._offload = offload
-        self._seconds = seconds
+        self._times = SweepTimes(estimates)
         self._axes: list[AxisView] = []
         self._combine: Combine = "product"
         self._name = ""
         self._made: _Made = ()
         self._problem = ""
         self._number = 0
-        self._starting = False
+        self._starting = self._making = False
+        self._of = self._seen()
+        self._queued_runs = 0  # as it stands, so many are in the queue already
         self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._timer.timeout.connect(self._make)
         editor.changed.connect(self._recipe_changed)
@@ -123,8 +131,8 @@ class SweepViewModel(QObject):
     def choices(self) -> tuple[tuple[str, str], ...]:
         """Fields that can still be swept, with their labels, those of the shown card first."""
         taken = {axis.path for axis in self._axes}
-        found = {view.path: view for card in self._cards() for view in self._editor.fields_of(card)}
-        named = ((self._path(path), self._label(path)) for path in found if _can_be_swept(path))
+        found = (view for card in self._cards() for view in self._editor.fields_of(card))
+        named = ((self._path(it.path), self._label(it)) for it in found if _can_be_swept(it.path))
         return tuple((path, label) for path, label in named if path not in taken)
 
     def add(self, path: str) -> None:
@@ -134,7 +142,7 @@ class SweepViewModel(QObject):
         if view is None or any(axis.path == named for axis in self._axes):
             return
         shape, first, last = sweep_words.first_range(view)
-        label = self._label(view.path)
+        label = self._label(view)
         if shape == "log":
             axis = AxisView(named, label, "log", start=first, stop=last)
         else:
@@ -172,15 +180,18 @@ class SweepViewModel(QObject):
 
     def set_name(self, name: str) -> None:
         """Name the sweep; "" takes the recipe's name."""
-        self._name = sweep_words.slug(name)
-        self.changed.emit()
+        chosen = sweep_words.slug(name) if name.strip() else ""
+        if chosen not in (self._name, self.name):
+            self._name = chosen
+            self._queued_runs = 0
+            self.changed.emit()
 
     # what it comes to
 
     @property
     def busy(self) -> bool:
         """Variants are being made and checked."""
-        return self._timer.isActive()
+        return self._timer.isActive() or self._making
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -203,25 +214,29 @@ class SweepViewModel(QObject):
 
     @property
     def summary(self) -> str:
-        """ "4 runs, about 5 m each, about 20 m together"; or what is missing."""
+        """ "4 runs, about 5 m each, about 20 m one after another"; or what is missing."""
         if not self._axes:
             return NO_RUNS
         if self._problem:
             return self._problem
         count = len(self._made)
-        parts = ["1 run" if count == 1 else f"{count:,} runs"]
+        if self._queued_runs:
+            return f"{_runs(self._queued_runs)} queued. {QUEUED}"
+        parts = [_runs(count)]
         if self.faulty:
             parts.append(f"{self.faulty:,} with a problem")
-        each = self._seconds()
-        if each is not None:
-            one, all_of = estimate_words.about(each), estimate_words.about(each * count)
-            parts.append(f"{one} each as the recipe stands, {all_of} one after another")
+        else:
+            parts += self._times.told(self._recipes())
         return ", ".join(parts) + "."
+
+    def _recipes(self) -> list[Recipe]:
+        return [recipe for _, recipe in self._made if recipe is not None]
 
     @property
     def can_start(self) -> bool:
         """There are runs, and none has a problem."""
-        return bool(self._made) and not self.faulty and not self._starting and not self.busy
+        waits = self._starting or self.busy or bool(self._queued_runs)
+        return bool(self._made) and not self.faulty and not waits
 
     @property
     def is_large(self) -> bool:
@@ -233,8 +248,7 @@ class SweepViewModel(QObject):
         if not self.can_start:
             return
         self._starting = True
-        recipes = [recipe for _, recipe in self._made if recipe is not None]
-        self._queue(recipes, (sweep_words.TAG + self.name,), self._queued)
+        self._queue(self._recipes(), (sweep_words.TAG + self.name,), self._queued)
         self.changed.emit()
 
     def arguments(self) -> list[str]:
@@ -248,29 +262,37 @@ class SweepViewModel(QObject):
 
     # inside
 
-    def _queued(self, uids: tuple[str, ...]) -> None:
+    def start_answered(self) -> None:
+        """The runs were queued, or could not be: the button is free again."""
         self._starting = False
         self.changed.emit()
+
+    def _queued(self, uids: tuple[str, ...]) -> None:
+        self._queued_runs = len(uids) if self._starting else 0  # else it has changed meanwhile
+        self.start_answered()
         self.started.emit(len(uids))
 
     def _recipe_changed(self) -> None:
-        if not self._axes:
-            return
-        known = {
-            self._path(view.path) for card in self._cards() for view in self._editor.fields_of(card)
-        }
-        left = [axis for axis in self._axes if axis.path in known]
-        self._axes = left
+        before, self._of = self._of, self._seen()
+        if not self._axes or self._of == before:
+            return  # the editor tells of more than its text
+        there = (self._editor.field(self._editor.form_path(it.path)) for it in self._axes)
+        self._axes = [it for it, view in zip(self._axes, there, strict=True) if view is not None]
         self._touch()
+
+    def _seen(self) -> tuple[str, str]:
+        """The recipe as it is now: its text, and the folder to which its paths belong."""
+        return self._editor.text, str(self._editor.folder)
 
     def _touch(self) -> None:
         self._starting = False
+        self._queued_runs = 0
         self._timer.start()
         self.changed.emit()
 
     def _make(self) -> None:
         self._number += 1
-        self._made, self._problem = (), ""
+        self._made, self._problem, self._making = (), "", False
         axes: list[Axis] = []
         for place, axis in enumerate(self._axes):
             problem = ""
@@ -316,16 +338,18 @@ class SweepViewModel(QObject):
             except UserError as error:
                 return str(error)
 
+        self._making = True
         self._offload(job, lambda made: self._take(number, made))
 
     def _take(self, number: int, made: _Made | str) -> None:
         if number != self._number:
             return
-        self._made, self._problem = (), ""
+        self._made, self._problem, self._making = (), "", False
         if isinstance(made, str):
             self._problem = made
         else:
             self._made = made
+        self._times.reckon([] if self.faulty else self._recipes())
         self.changed.emit()
 
     def _cards(self) -> list[str]:
@@ -336,11 +360,16 @@ class SweepViewModel(QObject):
     def _path(self, path: str) -> str:
         return self._editor.named_path(path)
 
-    def _label(self, path: str) -> str:
-        view = self._editor.field(path)
-        label = view.label if view is not None else path
-        parts = self._path(path).split(".")
-        return f"{parts[1]}: {label}" if len(parts) == 3 and parts[0] != "measure" else label
+    def _label(self, view: FieldView) -> str:
+        """The field with whose it is: a stage, a dataset, a task, the measurement or its CKA."""
+        *owners, _ = self._path(view.path).split(".")
+        if not owners:
+            return view.label
+        return f"{CKA if owners == [MEASURE, CKA.lower()] else owners[-1]}: {view.label}"
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 def _can_be_swept(path: str) -> bool:

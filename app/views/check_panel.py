@@ -19,13 +19,14 @@ class CheckPanel(QWidget):
     """Shows one check, and starts or cancels it. `opened` asks for its run."""
 
     opened = Signal(str)
+    starting = Signal()  # what is being typed elsewhere should count
 
     def __init__(self, model: CheckViewModel, theme: Theme) -> None:
         super().__init__()
         self._model = model
         self.about = label(ABOUT, "caption", wrap=True)
         self.start = Button(theme, "Check demonstrations", "primary", "flask")
-        self.start.clicked.connect(model.start)
+        self.start.clicked.connect(self._start)
         self.cancel = Button(theme, "Cancel", "", "x")
         self.cancel.clicked.connect(model.cancel)
         self.open = Button(theme, "Show its run", "quiet", "arrow-square-out")
@@ -82,6 +83,10 @@ class CheckPanel(QWidget):
         self.said.setText("" if model.text == ABOUT else model.text)
         self.said.setVisible(bool(self.said.text()))
         self._show_result()
+
+    def _start(self) -> None:
+        self.starting.emit()
+        self._model.start()
 
     def _show_result(self) -> None:
         found = self._model.result

@@ -69,6 +69,8 @@ class NewRunPage(Page):
         self.sides.teacher.edit_wanted.connect(self._edit_template)
         self.sides.needs.remedy_wanted.connect(model.apply_remedy)
         self.sides.check.opened.connect(self.run_wanted)
+        for starting in (self.sides.sweep.starting, self.sides.check.starting):
+            starting.connect(self._finish_typing)
         self.body: QSplitter = splitter(settings, "new run", Qt.Orientation.Horizontal)
         self.body.addWidget(self.card)
         self.body.addWidget(self.sides)
@@ -318,6 +320,7 @@ class NewRunPage(Page):
         self._tell("info", f"The recipe is saved in {path}.", "")
 
     def _check_now(self) -> None:
+        self._finish_typing()
         self.sides.choose("check")
         self._check.start()
 

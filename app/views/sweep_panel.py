@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.viewmodels.sweep import SHAPES, AxisView, SweepViewModel
 from app.views.dialogs import Dialogs
+from app.views.field_chooser import FieldChooser
 from app.widgets.controls import Button, Elided, Picker, Segments, label
 from app.widgets.messages import Empty
 from app.widgets.tables import Cell, Column, Table
@@ -101,11 +102,14 @@ class AxisRow(QWidget):
 class SweepPanel(QWidget):
     """Edits one sweep through its view model, and starts it."""
 
+    starting = Signal()  # what is being typed elsewhere should count
+
     def __init__(self, model: SweepViewModel, theme: Theme, dialogs: Dialogs) -> None:
         super().__init__()
         self._model = model
         self._theme = theme
         self._dialogs = dialogs
+        self._pressed = False  # the runs are queued as soon as they are made
         self.add = Button(theme, "Add a field", "", "plus")
         self.add.clicked.connect(self._choose_field)
         self.combine = Segments(theme, "How values are combined", COMBINE)
@@ -143,9 +147,20 @@ class SweepPanel(QWidget):
         """The row of a swept field."""
         return self._axes[path]
 
+    def finish_typing(self) -> None:
+        """Take what was typed at once; a click on a button does not leave the field that is being typed in."""
+        if self.name.text() != self._model.name:
+            self._model.set_name(self.name.text())
+        for row in tuple(self._axes.values()):
+            row.finish_typing()
+
     def refresh(self) -> None:
         """Show the sweep as it is now."""
         model = self._model
+        if self._pressed and not model.busy:
+            self._pressed = False
+            if not model.is_large:  # many are asked about, by another press
+                model.start()
         axes = model.axes()
         for path in [path for path in self._axes if path not in {it.path for it in axes}]:
             gone = self._axes.pop(path)
@@ -199,19 +214,9 @@ class SweepPanel(QWidget):
         self._model.change(path, **{part: text})
 
     def _choose_field(self) -> None:
-        menu = QMenu(self)
-        groups: dict[str, QMenu] = {}
-        for path, text in self._model.choices():
-            owner, separator, field = text.partition(": ")
-            place = menu
-            if separator:
-                if owner not in groups:
-                    groups[owner] = menu.addMenu(owner)
-                place = groups[owner]
-            action = place.addAction(field if separator else text)
-            action.triggered.connect(lambda _=False, path=path: self._add(path))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(self.add.mapToGlobal(QPoint(0, self.add.height())))
+        chooser = FieldChooser(self, self._model.choices())
+        chooser.chosen.connect(self._add)
+        chooser.open_below(self.add)
 
     def _add(self, path: str) -> None:
         """One more field; its values are typed next."""
@@ -224,11 +229,12 @@ class SweepPanel(QWidget):
         line.selectAll()
 
     def _start(self) -> None:
-        # A click on a button does not leave the field that is being typed in.
-        if self.name.text() != self._model.name:
-            self._model.set_name(self.name.text())
-        for row in tuple(self._axes.values()):
-            row.finish_typing()
+        self.starting.emit()
+        self.finish_typing()
+        if self._model.busy:  # runs are being made of what was typed last: those are meant
+            self._pressed = True
+            self.start.setEnabled(False)
+            return
         count = len(self._model.variants())
         if self._model.is_large and not self._dialogs.confirm(
             self,

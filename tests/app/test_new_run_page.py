@@ -17,9 +17,11 @@ from app.viewmodels import presets, sweep
 from app.viewmodels.application import Application
 from app.viewmodels.new_run import NewRunViewModel
 from app.views.dialogs import Dialogs
+from app.views.field_chooser import FieldChooser
 from app.views.new_run_page import NewRunPage
 from app.widgets.recipe_strip import RecipeCard
 from app.widgets.theme import Theme
+from core.errors import UserError
 from core.recipe.spec import Recipe
 from core.store.home import Home
 from core.store.rows import RunRow
@@ -95,6 +97,12 @@ class Bench:
         assert isinstance(found, QMenu)
         return found
 
+    def chooser(self) -> FieldChooser:
+        self.until(lambda: QApplication.activePopupWidget() is not None)
+        found = QApplication.activePopupWidget()
+        assert isinstance(found, FieldChooser)
+        return found
+
     def pick(self, words: str) -> None:
         """Choose an entry of the open menu."""
         menu = self.menu()
@@ -113,6 +121,13 @@ class Bench:
         self.qtbot.keyClicks(control, text)
         self.qtbot.keyClick(control, Qt.Key.Key_Return)
         self.page.refresh_now()
+
+    def type_sweep_name(self, name: str) -> None:
+        line = self.page.sides.sweep.name
+        line.setFocus()
+        line.selectAll()
+        self.qtbot.keyClicks(line, name)
+        self.qtbot.keyClick(line, Qt.Key.Key_Return)
 
     def choose(self, path: str, key: str) -> None:
         """Choose in a combo box, by the keyboard."""
@@ -282,7 +297,21 @@ def test_that_the_command_for_a_sweep_leads_into_its_panel(bench: Bench, qtbot: 
     panel = bench.page.sides.sweep
     qtbot.waitUntil(panel.add.hasFocus)
     qtbot.keyClick(panel.add, Qt.Key.Key_Space)
-    bench.pick("Seed")
+    chooser = bench.chooser()
+    assert chooser.line.hasFocus()
+    qtbot.keyClicks(chooser.line, "nowhere")
+    assert chooser.nothing.isVisible()
+    qtbot.keyClick(chooser.line, Qt.Key.Key_Return)  # nothing is chosen
+    chooser.line.selectAll()
+    qtbot.keyClicks(chooser.line, "seed")
+    assert [chooser.list.item(row).text() for row in range(chooser.list.count())][:2] == [
+        "Seed",
+        "back: Seed",
+    ]
+    qtbot.keyClick(chooser.line, Qt.Key.Key_Down)
+    assert chooser.line.accessibleDescription() == "back: Seed"
+    qtbot.keyClick(chooser.line, Qt.Key.Key_Up)
+    qtbot.keyClick(chooser.line, Qt.Key.Key_Return)
     line = panel.axis("seed").lines["text"]
     qtbot.waitUntil(line.hasFocus)
     assert line.selectedText() == line.text()
@@ -523,6 +552,97 @@ def test_that_hundreds_of_runs_are_asked_about_first(
     bench.click(bench.page.sides.sweep.start)
     assert bench.dialogs.asked == ["Queue 4 runs"]
     assert bench.rows() == []
+
+
+def test_that_every_field_of_a_sweep_says_whose_it_is(bench: Bench) -> None:
+    bench.model.load_preset(str(presets.QUICKSTART.with_name("forgetting.yaml")))
+    choices = dict(bench.application.sweep.choices())
+    assert len(set(choices.values())) == len(choices)
+    assert choices["measure.every_steps"] == "measure: Measure every"
+    assert choices["measure.cka.every_steps"] == "CKA: Measure every"
+    assert choices["stages.expert.learning_rate"] == "expert: Learning rate"
+    assert choices["seed"] == "Seed"
+
+
+def test_that_a_value_typed_a_moment_ago_is_queued_by_one_click_and_only_once(
+    bench: Bench,
+) -> None:
+    panel, model = bench.page.sides.sweep, bench.application.sweep
+    bench.page.sides.choose("sweep")
+    model.add("seed")
+    bench.until(lambda: model.can_start)
+    line = panel.axis("seed").lines["text"]
+    line.setFocus()
+    line.selectAll()
+    bench.qtbot.keyClicks(line, "5, 6, 7, 8")
+    bench.qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    bench.until(lambda: len(bench.rows()) == 4)
+    bench.until(lambda: "4 runs queued" in panel.summary.text())
+    assert not panel.start.isEnabled()  # a slow double click has nothing to press
+    model.start()
+    bench.type_sweep_name("again")
+    bench.until(panel.start.isEnabled)
+    assert len(bench.rows()) == 4
+
+
+def test_that_what_is_typed_in_the_form_counts_for_the_sweep(bench: Bench) -> None:
+    panel, model = bench.page.sides.sweep, bench.application.sweep
+    bench.press(2, Qt.Key.Key_Space)
+    bench.page.sides.choose("sweep")
+    model.add("seed")
+    bench.until(lambda: model.can_start)
+    line = bench.page.card.form.editor("stages.1.max_steps").control()
+    assert isinstance(line, QLineEdit)
+    line.setFocus()
+    line.selectAll()
+    bench.qtbot.keyClicks(line, "3")
+    bench.qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    bench.until(lambda: len(bench.rows()) == 3)
+    made = [Recipe.model_validate_json(row.recipe_json) for row in bench.rows()]
+    assert {it.model_dump()["stages"][1]["max_steps"] for it in made} == {3}
+
+
+def test_that_the_time_of_a_sweep_is_that_of_its_own_values(bench: Bench) -> None:
+    model, panel = bench.application.sweep, bench.page.sides.sweep
+    bench.model.load_recipe(RECIPE.replace("Two roads", "Timed roads"))
+    bench.page.sides.choose("sweep")
+    model.add("stages.1.max_steps")
+    model.change("stages.back.max_steps", text="30, 60, 90")
+    model.add("stages.1.learning_rate")  # takes no time of its own
+    model.change("stages.back.learning_rate", count="2")
+    bench.until(lambda: "one after another" in panel.summary.text())
+    assert panel.summary.text() == (
+        "6 runs, about 5 m to about 15 m each, about 1 h one after another, less what they share."
+    )
+
+
+def test_that_very_many_different_runs_take_as_long_as_the_recipe_stands(bench: Bench) -> None:
+    model, panel = bench.application.sweep, bench.page.sides.sweep
+    bench.model.load_recipe(RECIPE.replace("Two roads", "Timed roads"))
+    bench.page.sides.choose("sweep")
+    model.add("stages.1.max_steps")
+    model.change("stages.back.max_steps", shape="linear", start="1", stop="40", count="40")
+    bench.until(lambda: "as the recipe stands" in panel.summary.text())
+
+
+def test_that_what_could_not_be_queued_can_be_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise UserError("The disk is full.", "Delete something.")
+
+    told: list[str] = []
+    bench.application.message.connect(lambda level, text, hint: told.append(text))
+    sweep_model, check = bench.application.sweep, bench.application.check
+    sweep_model.add("seed")
+    bench.until(lambda: sweep_model.can_start and check.can_start and bench.page.start.isEnabled())
+    monkeypatch.setattr(Store, "queue_run", full)
+    for count, start in enumerate((sweep_model.start, check.start, bench.model.start), start=1):
+        start()
+        bench.until(lambda count=count: told == ["The disk is full."] * count)  # type: ignore[misc]
+    assert sweep_model.can_start
+    assert check.can_start
+    assert bench.model.can_start
 
 
 def test_that_a_field_that_goes_leaves_the_sweep(bench: Bench) -> None:

@@ -213,3 +213,20 @@ def test_that_expected_and_measured_stand_beside_each_other() -> None:
     assert estimate_words.measured(gib, 2 * gib) == "peak 2.0 GiB (1.0 GiB expected)"
     assert estimate_words.measured(None, 2 * gib) == "peak 2.0 GiB"
     assert estimate_words.measured(None, None) == ""
+
+
+def test_that_other_recipes_are_reckoned_behind_the_one_being_written(
+    model: EstimatesViewModel, qtbot: QtBot
+) -> None:
+    long, short = recipe("timed a", max_steps=30), recipe("timed b", max_steps=20)
+    failing = recipe("error", max_steps=10)
+    model.watch(True)
+    model.want(recipe("plain"))
+    model.reckon([long, short, failing])
+    qtbot.waitUntil(lambda: model.is_reckoned(failing), timeout=WAIT_MS)
+    assert (model.time_of(long), model.time_of(short), model.time_of(failing)) == (300, 200, None)
+    assert model.headline.startswith("back")  # a failure of another recipe is not told of this one
+    assert not model.is_reckoning
+    model.reckon([recipe("timed c", max_steps=30, learning_rate=1e-3)])
+    assert model.time_of(long) == 300  # it takes as long: not asked again
+    assert not model.is_reckoned(short)
