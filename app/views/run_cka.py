@@ -32,6 +32,8 @@ RANGES = (
     ("0.99", ".99 to 1"),
 )
 RANGE_SETTING = "run.cka_range"
+FINISHED = -1
+"""The place at the end of the slider: the finished checkpoint, which need not be the last step's weights."""
 
 
 class CkaCard(Card):
@@ -43,7 +45,10 @@ class CkaCard(Card):
         self._keeper = keeper
         self._run: RunViewModel | None = None
         self._subject = ""
-        self._step: int | None = None
+        self._newest = ""
+        self._held = False  # the checkpoint was chosen by hand
+        self._step: int | None = None  # chosen by hand; None follows the end
+        self._met = -1  # the column under the pointer or the keys
         self._shown: Heatmap | None = None
         self._turned = False  # to the layers only because there were no steps yet
         self.layout_choice = Segments(
@@ -100,7 +105,7 @@ class CkaCard(Card):
     def show_run(self, run: RunViewModel) -> None:
         """Show a run from its newest measurement."""
         self._run = run
-        self._turned = False
+        self._turned = self._held = False
         self._subject = ""
         self._step = None
         self.map.leave()
@@ -122,9 +127,11 @@ class CkaCard(Card):
             return
         options = self._options(run, layers)
         keys = [key for key, _ in options]
-        if self._subject not in keys:
+        if self._subject not in keys or not (self._held or self._step is not None):
             self._subject = keys[-1] if keys else ""
             self._step = None
+            self._held = False
+        self._newest = keys[-1] if keys else ""
         self.subject.set_options(options, self._subject)
         self.subject.setVisible(len(options) > 1 or (layers and bool(options)))
         steps = self._steps(run)
@@ -133,6 +140,7 @@ class CkaCard(Card):
 
     def _lay_out(self, _: str) -> None:
         self._turned = False
+        self._met = -1
         self.refresh()
 
     def _options(self, run: RunViewModel, layers: bool) -> list[tuple[str, str]]:
@@ -146,11 +154,12 @@ class CkaCard(Card):
         ]
 
     def _steps(self, run: RunViewModel) -> tuple[int, ...]:
-        """The steps that the slider goes through: those measured, or those with a map."""
+        """The steps that the slider goes through: those measured, or those with a map and the end."""
         if not self._subject:
             return ()
         if self.layout_choice.current() == "layers":
-            return run.cka_steps(self._subject)
+            steps = run.cka_steps(self._subject)
+            return (*steps, FINISHED) if self._finished(run) is not None else steps
         live = run.cka_live(self._subject)
         return tuple(int(step) for step in live.positions) if live is not None else ()
 
@@ -164,15 +173,17 @@ class CkaCard(Card):
         self.slider.setRange(0, len(steps) - 1)
         self.slider.setValue(steps.index(step))
         self.slider.blockSignals(False)
-        self.at.setText(f"step {step}")
+        self.at.setText("finished" if step == FINISHED else f"step {step}")
+
+    def _finished(self, run: RunViewModel) -> Heatmap | None:
+        found = (it.heatmap for it in run.cka_maps() if it.subject == self._subject)
+        return next(found, None)
 
     def _layers_map(self, run: RunViewModel, steps: tuple[int, ...]) -> Heatmap | None:
-        if self._step in steps and self._step != steps[-1]:
-            return run.cka_map(self._subject, self._step)
-        for entry in run.cka_maps():
-            if entry.subject == self._subject:
-                return entry.heatmap
-        return run.cka_map(self._subject, steps[-1]) if steps else None
+        if not steps:
+            return None
+        step = self._step if self._step in steps else steps[-1]
+        return self._finished(run) if step == FINISHED else run.cka_map(self._subject, step)
 
     def _paint(self, heatmap: Heatmap | None) -> None:
         self._shown = heatmap
@@ -195,7 +206,7 @@ class CkaCard(Card):
             expected=self._expected(heatmap),
         )
         self.map.mark_column(self._column(heatmap) if by_steps else None)
-        self._meet(-1)
+        self._meet(self._met)
 
     def _expected(self, heatmap: Heatmap) -> int:
         """Columns there will be at the last planned step, at the pace of the columns so far."""
@@ -212,6 +223,7 @@ class CkaCard(Card):
 
     def _meet(self, column: int) -> None:
         """Draw the curve of a column; -1 goes back to that of the chosen step."""
+        self._met = column
         shown, run = self._shown, self._run
         if shown is None or run is None or shown.col_axis != "step":
             return
@@ -221,6 +233,7 @@ class CkaCard(Card):
         )
 
     def _choose(self, subject: str) -> None:
+        self._held = True
         self._subject = subject
         self._step = None
         self.refresh()
@@ -229,6 +242,7 @@ class CkaCard(Card):
         steps = self._steps(self._run) if self._run is not None else ()
         if 0 <= place < len(steps):
             self._step = steps[place] if place < len(steps) - 1 else None  # the end follows the run
+            self._held |= self._subject != self._newest
             self.refresh()
 
     def _choose_range(self, key: str) -> None:

@@ -35,6 +35,7 @@ class CompletionsCard(Card):
         self._run: RunViewModel | None = None
         self._shown: Completion | None = None
         self._parked = False  # at an older one than the newest, by hand
+        self._missed = False  # another one would be shown, were this one not being read
         self.pick = Segments(theme, "Which completion", PICKS)
         self.pick.setToolTip("Best and worst go by the mean divergence from the teacher")
         self.pick.chosen.connect(lambda _: self._pick_again())
@@ -90,8 +91,13 @@ class CompletionsCard(Card):
         self.refresh()
 
     def refresh(self) -> None:
-        """Follow the run where the choice is a moving one; a random choice and a manual one stay."""
+        """Follow the run where the choice is a moving one.
+
+        A random choice and a manual one stay, and so does one that is being read: with the focus or a selection
+        in its text, or scrolled.
+        """
         every = self._completions()
+        self._find_again(every)
         for tool in (self.pick, self.back, self.forth, self.narrowing):
             tool.setVisible(bool(every))
         if not every:
@@ -104,9 +110,19 @@ class CompletionsCard(Card):
         self.steps.set_options(steps, kept if kept in dict(steps) else ALL_STEPS)
         pick = self.pick.current()
         stays = pick == "random" or (pick == "newest" and self._parked)
-        if self._shown is None or not stays:
+        self._missed = False
+        if self._shown is None or not (stays or self.view.reading):
             self._choose()
+        elif not stays:
+            found = self.found()
+            self._missed = bool(found) and choose(found, pick) is not self._shown
         self._tell_count()
+
+    def _find_again(self, every: Sequence[Completion]) -> None:
+        """A log that was read anew holds equal completions, not the same ones."""
+        shown = self._shown
+        if shown is not None and not any(it is shown for it in every):
+            self._shown = next((it for it in every if it == shown), shown)
 
     def pick_next(self, pick: str) -> None:
         """Show the newest, best, worst or a random one; random again shows another."""
@@ -120,7 +136,11 @@ class CompletionsCard(Card):
         if not found or self._shown is None:
             return
         places = [place for place, item in enumerate(found) if item is self._shown]
-        place = min(max((places[0] if places else len(found) - 1) + delta, 0), len(found) - 1)
+        if places:
+            place = places[0] + delta
+        else:  # it is found no longer: from where it would stand
+            place = sum(it.step < self._shown.step for it in found) + delta - (delta > 0)
+        place = min(max(place, 0), len(found) - 1)
         self.pick.choose("newest")
         self._parked = place < len(found) - 1
         self._show(found[place])
@@ -138,7 +158,7 @@ class CompletionsCard(Card):
         return self._run.completions() if self._run is not None else ()
 
     def _pick_again(self) -> None:
-        self._parked = False
+        self._parked = self._missed = False
         self.view.seek(self.search.text())
         if self._completions():
             self._choose()
@@ -151,7 +171,10 @@ class CompletionsCard(Card):
 
     def _tell_count(self) -> None:
         found, every = len(self.found()), len(self._completions())
-        self.count.set_text(f"{found} of {every}" if found < every else f"{every} sampled")
+        count = f"{found} of {every}" if found < every else f"{every} sampled"
+        others = {"best": "a better one has come", "worst": "a worse one has come"}
+        news = others.get(self.pick.current(), "newer ones have come")
+        self.count.set_text(f"{count} · {news}" if self._missed else count)
 
     def _show(self, completion: Completion) -> None:
         self._shown = completion

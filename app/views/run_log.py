@@ -46,6 +46,9 @@ class LogPanel(QWidget):
         super().__init__()
         self._theme = theme
         self._run: RunViewModel | None = None
+        self._from: Sequence[
+            LogLine
+        ] = ()  # the lines that were written; a log read anew is another list
         self._read = 0  # lines of the run that were looked at
         self._written = 0
         column = QVBoxLayout(self)
@@ -99,7 +102,7 @@ class LogPanel(QWidget):
 
     def refresh(self) -> None:
         """Append the lines that are new."""
-        if len(self._lines()) < self._read:
+        if self._lines() is not self._from or len(self._from) < self._read:
             self.rewrite()
         else:
             self._slice()
@@ -108,7 +111,8 @@ class LogPanel(QWidget):
         """Write all lines that the search and the level leave anew."""
         self._timer.stop()
         self.text.clear()
-        self._read = max(len(self._lines()) - LOG_BLOCKS, 0)
+        self._from = self._lines()
+        self._read = max(len(self._from) - LOG_BLOCKS, 0)
         self._written = 0
         self._slice()
 

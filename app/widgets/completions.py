@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from math import isfinite
 from typing import Protocol
 
 from PySide6.QtCore import Qt
@@ -138,6 +139,16 @@ class CompletionView(QWidget):
         self.student.cursorPositionChanged.connect(self._tell_token)
         theme.changed.connect(self._recolour)
 
+    @property
+    def reading(self) -> bool:
+        """A person is in the middle of it: the focus or a selection is in a text, or it was scrolled."""
+        return any(
+            pane.hasFocus()
+            or pane.textCursor().hasSelection()
+            or pane.verticalScrollBar().value() > 0
+            for pane in (self.student, self.demonstration)
+        )
+
     def show_completion(self, completion: CompletionLike) -> None:
         """Show one completion; the same one again changes nothing."""
         if completion is self._shown:
@@ -162,10 +173,12 @@ class CompletionView(QWidget):
 
     def _facts(self, shown: CompletionLike) -> str:
         ending = "" if shown.ended else " · cut at the length limit"
-        return (
-            f"mean divergence {shown.kl:.2f} nats/token · "
-            f"top-1 agreement {shown.agreement:.0f} %{ending} · {shown.stage}"
+        divergence = (
+            f"mean divergence {shown.kl:.2f} nats/token"
+            if isfinite(shown.kl)
+            else "no divergence measured"
         )
+        return f"{divergence} · top-1 agreement {shown.agreement:.0f} %{ending} · {shown.stage}"
 
     def seek(self, text: str) -> None:
         """Mark where `text` stands, in any case; "" marks nothing."""

@@ -137,6 +137,12 @@ class HeatmapView(PlotPanel):
         box.setRange(xRange=(0, self._expected), yRange=(0, len(rows)), padding=0)
         self._set_levels()
         self._set_ticks()
+        if (
+            self._cell is not None
+        ):  # a person looks at it: what grows beside it changes nothing there
+            self._meet(
+                *(min(at, most - 1) for at, most in zip(self._cell, values.shape, strict=True))
+            )
 
     def clear(self) -> None:
         """Show nothing but the words for an empty map."""

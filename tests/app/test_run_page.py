@@ -96,7 +96,7 @@ def shown(
     page.activateWindow()
     qtbot.waitExposed(page)
     page.show_run(made.run)
-    _settle(made)
+    settle(made)
     yield made
     application.close()
     application.deleteLater()
@@ -109,7 +109,8 @@ def _press(qtbot: QtBot, widget: QWidget, key: Qt.Key, held: Qt.KeyboardModifier
     qtbot.keyClick(widget, key, held)
 
 
-def _settle(shown: Shown) -> None:
+def settle(shown: Shown) -> None:
+    """Let the page take what changed, and its charts draw it."""
     shown.page.refresh_now()
     for tile in shown.page.area.tiles:
         tile.chart.redraw()
@@ -129,7 +130,7 @@ def test_that_zooming_one_chart_moves_all_and_nought_shows_everything(
     box.sigRangeChangedManually.emit([True, False])  # what a drag or a wheel tells
     assert first.x_range == (40, 80)
     qtbot.keyClick(second, Qt.Key.Key_0)
-    _settle(shown)
+    settle(shown)
     assert first.x_range == second.x_range == whole
     qtbot.keyClick(first, Qt.Key.Key_Minus)
     assert second.x_range[1] > whole[1]
@@ -139,7 +140,7 @@ def test_that_a_chart_added_after_a_zoom_shows_the_same_steps(shown: Shown, qtbo
     first = shown.page.area.tiles[0].chart
     qtbot.keyClick(first, Qt.Key.Key_Plus)
     shown.page.area.set_shown("entropy", True)
-    _settle(shown)
+    settle(shown)
     assert shown.page.area.tiles[-1].chart.x_range == first.x_range
 
 
@@ -148,7 +149,7 @@ def test_that_the_crosshair_tells_the_values_of_the_curves_in_every_chart(
 ) -> None:
     area = shown.page.area
     area.set_shown("entropy", True)
-    _settle(shown)
+    settle(shown)
     first = area.tiles[0].chart
     box = first.plot.getPlotItem().getViewBox()
     (curve,) = shown.run.series("divergence")
@@ -194,14 +195,14 @@ def test_that_a_mark_tells_its_warning_under_the_pointer(shown: Shown) -> None:
 def test_that_steps_can_stand_at_their_tokens_or_their_time(shown: Shown) -> None:
     area = shown.page.area
     area.x_axis.chosen.emit("tokens")
-    _settle(shown)
+    settle(shown)
     (line,) = area.tiles[0].chart.lines()
     assert line.x.tolist() == [900.0 * step for step in range(1, STEPS + 1)]
     (accuracy,) = area.tiles[1].chart.lines()
     assert accuracy.x.tolist() == [18_000.0 * count for count in range(1, 11)]
     assert {mark.x for mark in area.tiles[0].chart.references.marks} == {54_000.0}
     area.x_axis.chosen.emit("time")
-    _settle(shown)
+    settle(shown)
     (line,) = area.tiles[0].chart.lines()
     assert np.all(np.diff(line.x) >= 3.0)
     assert shown.settings.views["run.x_axis"] == "time"
@@ -243,7 +244,7 @@ def test_that_charts_reached_by_keys_have_a_ring(shown: Shown, theme: Theme, qtb
 def test_that_any_metric_can_be_the_horizontal_axis(shown: Shown) -> None:
     area = shown.page.area
     area.x_axis.chosen.emit("entropy")
-    _settle(shown)
+    settle(shown)
     (line,) = area.tiles[0].chart.lines()
     (entropy,), (divergence,) = shown.run.series("entropy"), shown.run.series("divergence")
     order = np.argsort(entropy.y, kind="stable")
@@ -278,17 +279,17 @@ def test_that_smoothing_log_and_clipping_reach_all_charts_and_are_remembered(
     whole = axis.viewRange()[1]
     assert whole[1] > np.max(line.y)
     qtbot.keyClick(area.clip, Qt.Key.Key_Space)
-    _settle(shown)
+    settle(shown)
     low, high = np.percentile(line.y, (1, 99))
     assert whole[0] < axis.viewRange()[1][0] < low
     assert high < axis.viewRange()[1][1] < whole[1]
     qtbot.keyClick(area.log, Qt.Key.Key_Space)
     qtbot.keyClick(area.clip, Qt.Key.Key_Space)
-    _settle(shown)
+    settle(shown)
     assert axis.viewRange()[1][1] == pytest.approx(np.log10(np.max(line.y)), abs=0.1)
     assert area.tiles[1].chart.plot.getPlotItem().getViewBox().viewRange()[1][1] > 20  # per cent
     area.smoothing.chosen.emit("0.9")
-    _settle(shown)
+    settle(shown)
     drawn = [it for it in chart.plot.getPlotItem().items if getattr(it, "xData", None) is not None]
     assert sum(bool(it.isVisible() and it.xData.size) for it in drawn) == 2
     assert shown.settings.smoothing == 0.9
@@ -514,7 +515,7 @@ def test_that_every_rung_of_the_ladder_is_shown_while_it_happens(
 ) -> None:
     run = replay("running", until=40)
     shown.page.show_run(run)
-    _settle(shown)
+    settle(shown)
     page = shown.page
     assert not page.rung.isVisible()
     qtbot.keyClick(page, Qt.Key.Key_S, CTRL | SHIFT)
@@ -540,7 +541,7 @@ def test_that_a_run_that_does_not_stop_is_ended_by_force_when_the_loss_was_said_
 ) -> None:
     run = replay("running", until=40)
     shown.page.show_run(run)
-    _settle(shown)
+    settle(shown)
     assert not shown.page.force.isVisible()
     run.set_phase("asked")
     shown.page.refresh_now()
@@ -559,7 +560,7 @@ def test_that_a_run_whose_worker_is_on_its_way_is_starting_and_can_be_stopped(
         run = replay(before, until=0)
         run.set_phase("starting")
         shown.page.show_run(run)
-        _settle(shown)
+        settle(shown)
         assert shown.page.status.accessibleName() == "starting"
         assert not shown.page.rung.isVisible()
         assert not shown.page.save_now.isEnabled()
@@ -574,7 +575,7 @@ def test_that_a_run_whose_worker_is_on_its_way_is_starting_and_can_be_stopped(
 def test_that_a_run_in_the_queue_is_queued_and_leaves_it(shown: Shown, qtbot: QtBot) -> None:
     run = replay("stopped")
     shown.page.show_run(run)
-    _settle(shown)
+    settle(shown)
     assert shown.page.resume.isVisible()
     run.set_waiting(True)
     shown.page.refresh_now()
@@ -591,7 +592,7 @@ def test_that_a_run_in_the_queue_is_queued_and_leaves_it(shown: Shown, qtbot: Qt
 def test_that_escape_stops_and_closes_nothing(shown: Shown, qtbot: QtBot) -> None:
     run = replay("running", until=40)
     shown.page.show_run(run)
-    _settle(shown)
+    settle(shown)
     for widget in (shown.page, shown.page.area.tiles[0].chart, shown.page.cka.map):
         qtbot.keyClick(widget, Qt.Key.Key_Escape)
     assert shown.calls == []
@@ -707,7 +708,7 @@ def test_that_a_failure_names_its_class_and_diagnostics_leave_out_what_is_privat
     )
     run.describe(row("failed", name="fixture", failure="data", failure_message=message))
     shown.page.show_run(run)
-    _settle(shown)
+    settle(shown)
     assert shown.page.status.accessibleName() == "failed: data"
     assert message in shown.page.failure.accessibleName()
     shown.page.copy_diagnostics()
