@@ -213,7 +213,8 @@ class LineChart(HandledPanel):
     def legend_entries(self) -> list[tuple[str, str]]:
         """The curves and levels that are shown, with their colours."""
         entries = [(line.label, line.token) for line in self._shown() if line.label]
-        entries += [(it.label, it.token) for it in self.references.levels if it.label]
+        levels = [it for it in self.references.levels if it.key not in self._hidden]
+        entries += [(it.label, it.token) for it in levels if it.label]
         return [(text, colour_of(self._theme, token)) for text, token in entries]
 
     def as_tsv(self) -> str:
@@ -278,6 +279,7 @@ class LineChart(HandledPanel):
             (level.key, level.label, level.token) for level in self.references.levels if level.label
         ]
         self.legend.set_entries(entries)
+        self._hidden &= self.legend.keys  # what has no toggle could not be brought back
         shown = self._shown()
         self.empty.setVisible(not shown and bool(self.empty.text()))
         self._words.unit.setVisible(bool(shown))
@@ -349,7 +351,8 @@ class LineChart(HandledPanel):
         if self._fixed is not None:
             box.setYRange(*self._fixed, padding=0)
             return
-        levels = np.array([level.value for level in self.references.levels], dtype=np.float64)
+        seen = [it.value for it in self.references.levels if it.key not in self._hidden]
+        levels = np.array(seen, dtype=np.float64)
         if self._clip:
             parts = [part for line in shown for part in self._inliers(line, first, last)]
             ends = [log10(part) if self._log else part for part in parts]

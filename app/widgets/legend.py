@@ -45,6 +45,11 @@ class Legend(QWidget):
         """The toggles by key."""
         return dict(self._buttons)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """What it can hide."""
+        return frozenset(self._buttons)
+
     def set_entries(self, entries: Iterable[tuple[str, str, str]]) -> None:
         """Show these entries; only what differs is rebuilt."""
         wanted = tuple(entries)

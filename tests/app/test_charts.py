@@ -172,6 +172,43 @@ def test_that_a_curve_is_drawn_with_no_more_points_than_its_pixels_can_show(
     assert curve.xData.size <= POINTS_PER_COLUMN * chart.width() + 2
 
 
+def test_that_a_hidden_curve_comes_back_when_nothing_is_left_to_bring_it_back(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    chart = LineChart(theme, "c")
+    qtbot.addWidget(chart)
+    x = np.arange(5.0)
+    chart.set_lines([Line("a", "a", "base", x, x), Line("b", "b", "recovered", x, 2 * x)])
+    chart.redraw()
+    chart.legend.buttons["a"].click()
+    chart.redraw()
+    assert [line.key for line in chart.lines()] == ["b"]
+    chart.set_lines([Line("a", "a", "base", x, x)])  # another metric, or another run
+    chart.redraw()
+    assert [line.key for line in chart.lines()] == ["a"]
+    chart.set_lines([Line("a", "a", "base", x, x), Line("b", "b", "recovered", x, 2 * x)])
+    chart.redraw()
+    assert all(button.isChecked() for button in chart.legend.buttons.values())
+    assert len(chart.lines()) == 2
+
+
+def test_that_a_hidden_level_neither_spans_the_axis_nor_stands_in_a_picture(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    chart = LineChart(theme, "c")
+    qtbot.addWidget(chart)
+    x = np.arange(5.0)
+    chart.set_lines([Line("a", "a", "base", x, x)])
+    chart.set_levels([LevelLine("level b", "b", "degraded", 100.0)])
+    chart.redraw()
+    box = chart.plot.getPlotItem().getViewBox()
+    assert box.viewRange()[1][1] > 100
+    chart.legend.buttons["level b"].click()
+    chart.redraw()
+    assert box.viewRange()[1][1] < 10
+    assert [text for text, _ in chart.legend_entries()] == ["a"]
+
+
 def test_that_the_legend_toggles_a_curve(theme: Theme, qtbot: QtBot) -> None:
     chart = _chart(theme, qtbot)
     chart.set_lines([_line("a"), _line("b")])
