@@ -134,6 +134,7 @@ class Scores:
             columns,
             tuple(replace(line, source=source) for line in lines),
             f"{last.recovered} {words.MINUS} {last.degraded}" if last else "",
+            last.recovered if last and len(judged) > 1 else "",
         )
 
     def trio_lines(

@@ -255,11 +255,15 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Accuracy per task (rows) and checkpoint (columns); `delta_title` names the difference."""
+    """Accuracy per task (rows) and checkpoint (columns); `delta_title` names the difference.
+
+    `judged` is the stage that difference and fraction are about, where it is not the only recovered one.
+    """
 
     columns: tuple[ScoreColumn, ...] = ()
     lines: tuple[ScoreLine, ...] = ()
     delta_title: str = ""
+    judged: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ def score_rows(
 ) -> tuple[list[Column], list[list[Cell]]]:
     """Task, protocol, one column a checkpoint, then the gain and the recovered fraction where they exist.
 
+    Beside several recovered stages these two stand behind the one they judge, and name it.
+
     `runs` are the compared runs and `hues` their colours; with two or more, each line names its run.
     The lines of one run name the recovered stage where it has several.
     """
@@ -35,16 +37,15 @@ def score_rows(
         columns.append(Column("run", numeric=False, stretch=True))
     unlike = any(line.refusal for line in table.lines)
     columns.append(Column("protocol", numeric=False, optional=0 if unlike else PROTOCOL_GOES))
+    with_gain = any(line.delta or line.refusal for line in table.lines)
+    with_fraction = any(line.recovered for line in table.lines)
+    verdict = _verdict(table, with_gain, with_fraction)
+    last = table.columns[-1].key if table.columns else ""
+    judged = table.judged or last
     for place in table.columns:
         title = f"{place.run} · {place.title}" if place.run else place.title
         columns.append(Column(title, token=theme.tokens.role_text(place.role)))
-    with_gain = any(line.delta or line.refusal for line in table.lines)
-    with_fraction = any(line.recovered for line in table.lines)
-    if with_gain:
-        gain = f"{table.delta_title or 'difference'}, in points"
-        columns.append(Column("gain", tip=gain, optional=GAIN_GOES))
-    if with_fraction:
-        columns.append(Column("fraction", tip=FRACTION_TIP))
+        columns += verdict if place.key == judged else []
     rows = []
     for line in table.lines:
         cells = [Cell(line.title, tip=_named(line))]
@@ -53,12 +54,26 @@ def score_rows(
         if with_runs:
             cells.append(_run(line, runs[line.run_index], hues[line.run_index]))
         cells.append(Cell(line.protocol, "second", tip=_named(line)))
+        found = [_gain(line)] if with_gain else []
+        found += [_fraction(line)] if with_fraction else []
         for place, score in zip(table.columns, line.cells, strict=True):
             cells.append(_score(score, line, bold=place.role == "recovered"))
-        cells += [_gain(line)] if with_gain else []
-        cells += [_fraction(line)] if with_fraction else []
+            cells += found if place.key == judged else []
         rows.append(cells)
     return columns, rows
+
+
+def _verdict(table: ScoreTable, with_gain: bool, with_fraction: bool) -> list[Column]:
+    """The headings of the gain and the recovered fraction."""
+    of = f"{table.judged} " if table.judged else ""
+    found = []
+    if with_gain:
+        gain = f"{table.delta_title or 'difference'}, in points"
+        found.append(Column(f"{of}gain", tip=gain, optional=GAIN_GOES))
+    if with_fraction:
+        tip = f"Of {table.delta_title}. {FRACTION_TIP}" if table.judged else FRACTION_TIP
+        found.append(Column(f"{of}fraction", tip=tip))
+    return found
 
 
 def _named(line: ScoreLine) -> str:

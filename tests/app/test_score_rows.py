@@ -18,6 +18,18 @@ def test_that_several_recovered_stages_of_one_run_are_told_apart(theme: Theme) -
     assert [cells[place].text for cells in rows] == ["sdft", "sft"]
 
 
+def test_that_gain_and_fraction_stand_behind_the_stage_they_judge_and_name_it(theme: Theme) -> None:
+    line = ScoreLine("t", "T", "p", (None, None, None), delta="+15.0", recovered="0.75")
+    places = tuple(ScoreColumn(it, it, "recovered") for it in ("pruned", "sdft", "sft"))
+    several = ScoreTable(places, (line,), "sdft - pruned", "sdft")
+    columns, (cells,) = score_rows(several, theme)
+    heads = [column.title for column in columns][2:]
+    assert heads == ["pruned", "sdft", "sdft gain", "sdft fraction", "sft"]
+    assert [cell.text for cell in cells][4:6] == ["+15.0", "0.75"]
+    columns, _ = score_rows(ScoreTable(places, (line,), "sft - pruned"), theme)
+    assert [column.title for column in columns][2:] == ["pruned", "sdft", "sft", "gain", "fraction"]
+
+
 @pytest.mark.parametrize(
     ("delta", "certain", "token"),
     [
