@@ -34,9 +34,7 @@ def _goes_on(page: Shown, run: RunViewModel, *more: Event) -> None:
 
 
 def _other_stage(run: RunViewModel) -> CkaMeasured:
-    newest = next(
-        it for it in reversed(recorded(EARLY)) if isinstance(it, CkaMeasured) and it.step
-    )
+    newest = next(it for it in reversed(recorded(EARLY)) if isinstance(it, CkaMeasured) and it.step)
     return newest.model_copy(update={"stage": "second", "subject": "second", "step": 5})
 
 
@@ -107,11 +105,11 @@ def test_that_a_completion_that_is_read_stays_and_says_that_others_came(
     card.view.student.setFocus()
     qtbot.waitUntil(card.view.student.hasFocus)
     newest = next(it for it in reversed(recorded(EARLY)) if isinstance(it, CompletionSampled))
-    _goes_on(shown, run, newest.model_copy(update={"step": EARLY + 1, "kl": 99.0)})
+    _goes_on(shown, run, newest.model_copy(update={"step": EARLY + 1, "kl": 99.0}))
     assert card._shown is read
     assert card.count.whole().endswith("have come" if pick == "newest" else "has come")
     shown.page.completions.search.setFocus()
-    _goes_on(shown, run, newest.model_copy(update={"step": EARLY + 2, "kl": 98.0)})
+    _goes_on(shown, run, newest.model_copy(update={"step": EARLY + 2, "kl": 98.0}))
     assert card._shown is not read
     assert "come" not in card.count.whole()
 
