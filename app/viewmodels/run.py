@@ -167,7 +167,9 @@ class RunViewModel(RunReadings):
             return "", ""
         if self.status == "failed" and self._fold.failure is not None:
             return self._fold.failure.message, self._fold.failure.hint
-        return self._row_failure[1], ""
+        if self.status == "failed":
+            return self._row_failure[1], ""
+        return self._row_failure[1] or words.GONE, words.RESUME
 
     def diagnostics(self) -> str:
         """What a person may send to others about this run; without what is private."""

@@ -43,6 +43,8 @@ PHASE = {
     "ended": "",
     "detached": "",
 }
+GONE = "The worker is gone."
+RESUME = "Resume goes on from what it saved last."
 KIND_ABOUT = {
     "base": "the model before anything was done to it",
     "quantize": "degrade: 4-bit weights (NF4)",

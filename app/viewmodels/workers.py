@@ -199,6 +199,8 @@ class Workers(QObject):
         model.consumed.connect(watcher.consumed)
         watched = self._watched[uid] = _Watched(watcher, device, self)
         watched.ended.connect(self._on_ended)
+        if mode != "attach":
+            model.set_phase("starting")  # at once: a second click must find it so
         watcher.start()
 
     @Slot(str, str)

@@ -265,8 +265,9 @@ class RunPage(Page):
         self._tell(lambda uid: self._application.stop(uid, True))
 
     def act_resume(self) -> None:
-        """Go on from what was saved last."""
-        self._tell(self._application.resume)
+        """Go on from what was saved last; a second click does nothing."""
+        if self._run is not None and self._run.can_resume:
+            self._application.resume(self._run.uid)
 
     def act_discard(self) -> None:
         """Ask, then stop at once and throw the stage in progress away."""

@@ -372,7 +372,7 @@ def test_that_an_interrupted_run_does_not_look_alive_after_its_log_was_read(qtbo
     assert model.status == "interrupted"
     assert [card.status for card in model.stages()] == ["waiting", "waiting", "stopped"]
     assert (model.can_stop, model.can_resume) == (False, True)
-    assert model.failure == ("gone", "")
+    assert model.failure == ("gone", "Resume goes on from what it saved last.")
 
 
 def test_that_a_failed_run_names_its_class_and_the_way_out(qtbot: QtBot) -> None:
