@@ -100,7 +100,9 @@ class CompareCharts(QWidget):
         )
         copy = QShortcut(QKeySequence(COPY_KEYS), chart)
         copy.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        copy.activated.connect(lambda: self._keeper.copy(chart))
+        copy.activated.connect(
+            lambda: self._keeper.copy(chart, chart.title, self._caption(chart))
+        )
 
     def _save(self, chart: LineChart) -> None:
         self._keeper.save(chart, chart.title, self._caption(chart))

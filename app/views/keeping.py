@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from app.viewmodels.answers import Offload
 from app.views.dialogs import Dialogs
+from app.widgets.chart_copy import with_origin
 from app.widgets.pictures import Picture
 from app.widgets.plot_words import PlotPanel
 from app.widgets.theme import Theme
@@ -64,10 +65,10 @@ class Keeper:
         )
         if path is None:
             return
-        lines = [line for text in (caption, panel.source) for line in text.splitlines() if line]
+        lines = _lines(caption, panel.source)
         picture = Picture(self._theme, panel, title, panel.legend_entries(), lines)
-        content = picture.encoded(path.suffix)
-        self._offload(lambda: _written(path, content), lambda answer: self._answer(path, answer))
+        encode = picture.painted(path.suffix)
+        self._offload(lambda: _written(path, encode()), lambda answer: self._answer(path, answer))
 
     def _answer(self, path: Path, written: object) -> None:
         if written:
@@ -75,9 +76,10 @@ class Keeper:
         else:
             self._tell("error", f"The picture was not saved in {path}.", "Choose another folder.")
 
-    def copy(self, panel: PlotPanel) -> None:
-        """Put the numbers of a panel into the clipboard, as tab-separated text."""
-        QGuiApplication.clipboard().setText(panel.as_tsv())
+    def copy(self, panel: PlotPanel, title: str = "", caption: str = "") -> None:
+        """Put the numbers of a panel into the clipboard, as tab-separated text, and where they come from."""
+        origin = _lines(title, caption, panel.source)
+        QGuiApplication.clipboard().setText(with_origin(panel.as_tsv(), origin))
 
     def menu(
         self,
@@ -92,7 +94,7 @@ class Keeper:
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         entries = (
             ("Save as a picture…", SAVE_KEYS, lambda: self.save(panel, title, caption)),
-            ("Copy the numbers", COPY_KEYS, lambda: self.copy(panel)),
+            ("Copy the numbers", COPY_KEYS, lambda: self.copy(panel, title, caption)),
         )
         for words, keys, act in (*entries, *more):
             action = menu.addAction(words)
@@ -101,6 +103,10 @@ class Keeper:
             action.triggered.connect(act)
         menu.popup(at)
         return menu
+
+
+def _lines(*texts: str) -> list[str]:
+    return [line for text in texts for line in text.splitlines() if line]
 
 
 def _written(path: Path, content: bytes) -> bool:

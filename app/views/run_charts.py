@@ -233,7 +233,9 @@ class ChartsArea(QWidget):
         made.chart.menu_wanted.connect(lambda at: self._menu(made, at))
         shortcut = QShortcut(QKeySequence(COPY_KEYS), made.chart)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(lambda: self._keeper.copy(made.chart))
+        shortcut.activated.connect(
+            lambda: self._keeper.copy(made.chart, made.chart.title, made.caption_text)
+        )
         return made
 
     def _replace(self, tile: ChartTile, key: str) -> None:

@@ -84,7 +84,7 @@ class CkaCard(Card):
         self.body.addWidget(self.how)
         shortcut = QShortcut(QKeySequence(COPY_KEYS), self.map)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(lambda: keeper.copy(self.map))
+        shortcut.activated.connect(lambda: keeper.copy(self.map, self._title(), self.how.whole()))
         self._set_range(settings.views.get(RANGE_SETTING, FIT))
 
     def _choices(self) -> QHBoxLayout:

@@ -206,6 +206,10 @@ class LineChart(HandledPanel):
         xs = limits(*(line.x[[0, -1]] for line in self._shown()))
         return None if xs is None else (xs[0], max(xs[1], self._span))
 
+    def axis_text(self) -> str:
+        """What stands on the horizontal axis."""
+        return "" if self._names else self._x_label
+
     def lines(self) -> tuple[Line, ...]:
         """The curves that are shown."""
         return tuple(self._shown())

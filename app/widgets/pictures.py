@@ -6,7 +6,8 @@ the window it was taken from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from PySide6.QtCore import QBuffer, QIODevice, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter
@@ -25,7 +26,8 @@ SWATCH = 14
 GAP = 6
 SVG_DPI = 96
 MOST_HEIGHT = 10_000
-WRAPPED = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
+WRAPPED = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+AT_RIGHT = Qt.AlignmentFlag.AlignRight
 
 
 class Picture:
@@ -52,15 +54,20 @@ class Picture:
         self._title = title
         self._entries = tuple(entries) if len(entries) > 1 else ()
         self._caption = tuple(caption)
+        self._axis = panel.axis_text()
 
     def size(self) -> QSize:
         """In pixels of the window."""
         plot = self._panel.plot.size()
-        below = LINE_PX * len(self._entries) + sum(map(self._height, self._caption)) + GAP
+        below = (
+            LINE_PX * (len(self._entries) + bool(self._axis))
+            + sum(map(self._height, self._caption))
+            + GAP
+        )
         return QSize(plot.width() + 2 * MARGIN, plot.height() + below + 3 * MARGIN + TITLE_PX)
 
-    def encoded(self, suffix: str) -> bytes:
-        """The content of a file of this kind.
+    def painted(self, suffix: str) -> Callable[[], bytes]:
+        """Paint it for a file of this kind; the answer gives its content, on any thread.
 
         Raises:
             ValueError: the suffix is neither .png nor .svg.
@@ -68,24 +75,24 @@ class Picture:
         kinds = {".png": self._png, ".svg": self._svg}
         if suffix.lower() not in kinds:
             raise ValueError(f"{suffix}: a picture ends in .png or .svg")
-        buffer = QBuffer()
-        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        kinds[suffix.lower()](buffer)
-        content = bytes(buffer.data().data())
-        return flattened(content) if suffix.lower() == ".svg" else content
+        return kinds[suffix.lower()]()
 
-    def _png(self, device: QIODevice) -> None:
+    def _png(self) -> Callable[[], bytes]:
         image = QImage(self.size() * SCALE, QImage.Format.Format_ARGB32)
         image.setDevicePixelRatio(SCALE)
         image.fill(QColor(self._theme.tokens.panel))
         painter = QPainter(image)
         self._paint(painter)
         painter.end()
-        image.save(device, "PNG")  # type: ignore[call-overload]
+        image.setText("Title", self._title)
+        image.setText("Description", "\n".join(self._caption))
+        return partial(_encoded, image)
 
-    def _svg(self, device: QIODevice) -> None:
+    def _svg(self) -> Callable[[], bytes]:
+        buffer = QBuffer()
+        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
         made = QSvgGenerator()
-        made.setOutputDevice(device)
+        made.setOutputDevice(buffer)
         made.setSize(self.size())
         made.setViewBox(QRect(0, 0, self.size().width(), self.size().height()))
         made.setResolution(SVG_DPI)
@@ -94,6 +101,7 @@ class Picture:
         painter = QPainter(made)
         self._paint(painter)
         painter.end()
+        return partial(flattened, bytes(buffer.data().data()))
 
     def _paint(self, painter: QPainter) -> None:
         tokens = self._theme.tokens
@@ -107,7 +115,10 @@ class Picture:
             self._write(painter, unit, y, TEXT_PX, tokens.third)
         target = QRectF(MARGIN, y + GAP, plot.width(), plot.height())
         plot.render(painter, target, plot.viewport().rect())
-        y += GAP + plot.height() + GAP
+        y += GAP + plot.height()
+        if self._axis:
+            y = self._write(painter, self._axis, y, TEXT_PX, tokens.third, align=AT_RIGHT)
+        y += GAP
         for text, colour in self._entries:
             painter.fillRect(MARGIN, y + LINE_PX // 2, SWATCH, 2, QColor(colour))
             y = self._write(painter, text, y, TEXT_PX, tokens.second, MARGIN + SWATCH + GAP)
@@ -115,7 +126,14 @@ class Picture:
             y = self._write(painter, text, y, TEXT_PX, tokens.second)
 
     def _write(
-        self, painter: QPainter, text: str, y: int, pixels: int, colour: str, x: int = MARGIN
+        self,
+        painter: QPainter,
+        text: str,
+        y: int,
+        pixels: int,
+        colour: str,
+        x: int = MARGIN,
+        align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
     ) -> int:
         font = self._theme.font()
         font.setPixelSize(pixels)
@@ -123,7 +141,7 @@ class Picture:
         painter.setPen(QColor(colour))
         height = self._height(text) if pixels == TEXT_PX else TITLE_PX + GAP // 2
         box = QRectF(x, y, self.size().width() - x - MARGIN, height)
-        painter.drawText(box, WRAPPED, text)
+        painter.drawText(box, WRAPPED | align, text)
         return y + height
 
     def _height(self, text: str) -> int:
@@ -134,3 +152,10 @@ class Picture:
         metrics = QFontMetrics(font)
         lines = round(metrics.boundingRect(room, WRAPPED, text).height() / metrics.height())
         return LINE_PX * max(lines, 1)
+
+
+def _encoded(image: QImage) -> bytes:
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")  # type: ignore[call-overload]
+    return bytes(buffer.data().data())

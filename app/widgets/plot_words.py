@@ -136,6 +136,10 @@ class PlotPanel(QWidget):
         """The unit of the values; "" without one."""
         return self._words.unit.text()
 
+    def axis_text(self) -> str:
+        """What stands on the horizontal axis, where a picture has to say it."""
+        return ""
+
     def legend_entries(self) -> list[tuple[str, str]]:
         """What the legend of a picture says: (text, colour)."""
         return []

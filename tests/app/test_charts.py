@@ -209,6 +209,15 @@ def test_that_a_hidden_level_neither_spans_the_axis_nor_stands_in_a_picture(
     assert [text for text, _ in chart.legend_entries()] == ["a"]
 
 
+def test_that_points_of_one_place_are_all_copied(theme: Theme, qtbot: QtBot) -> None:
+    chart = LineChart(theme, "c", x_label="entropy")
+    qtbot.addWidget(chart)
+    x = np.array([1.0, 1.0, 2.0])
+    dots = Line("a", "a", "base", x, np.array([5.0, 6.0, 7.0]), scattered=True)
+    chart.set_lines([dots, Line("b", "b", "base", x[1:], np.array([8.0, 9.0]))])
+    assert chart.as_tsv().split("\n") == ["entropy\ta\tb", "1\t5\t8", "1\t6\t", "2\t7\t9"]
+
+
 def test_that_the_legend_toggles_a_curve(theme: Theme, qtbot: QtBot) -> None:
     chart = _chart(theme, qtbot)
     chart.set_lines([_line("a"), _line("b")])

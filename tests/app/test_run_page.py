@@ -626,12 +626,21 @@ def test_that_a_picture_carries_its_provenance_and_is_not_empty(
         for y in range(picture.height())
     }
     assert theme.tokens.recovered in colours
+    assert picture.text("Title") == "Divergence to teacher"
+    assert {"run fixture (01234567)", "seed 42"} <= set(picture.text("Description").split("\n"))
     assert shown.files.suggested == ["fixture-divergence-to-teacher.png"]
     shown.files.name = "picture.svg"
     _press(qtbot, chart, Qt.Key.Key_E, CTRL | SHIFT)
     qtbot.waitUntil((tmp_path / "picture.svg").exists)
     text = (tmp_path / "picture.svg").read_text()
-    for words in ("Divergence to teacher", "run fixture (01234567)", "seed 42", ">50<", ">100<"):
+    for words in (
+        "Divergence to teacher",
+        "run fixture (01234567)",
+        "seed 42",
+        ">50<",
+        ">100<",
+        ">step<",
+    ):
         assert words in text
     assert text.count("<path") + text.count("<polyline") > 5
     renderer = QSvgRenderer(str(tmp_path / "picture.svg"))
@@ -661,7 +670,11 @@ def test_that_the_numbers_of_charts_and_maps_are_copied(shown: Shown, qtbot: QtB
     lines = QGuiApplication.clipboard().text().split("\n")
     (curve,) = shown.run.series("divergence")
     assert lines[0] == "step\tDivergence to teacher"
-    assert len(lines) == len(curve.x) + 1
+    numbers = [line for line in lines if not line.startswith("# ")]
+    assert len(numbers) == len(curve.x) + 1
+    origin = ("Divergence to teacher", "run fixture (01234567)", "checkpoint recovered")
+    assert lines[len(numbers) :][:3] == [f"# {line}" for line in origin]
+    assert lines[-1] == "# seed 42"
     step, value = lines[7].split("\t")
     assert float(step) == 7
     assert float(value) == pytest.approx(curve.y[6])
@@ -671,7 +684,9 @@ def test_that_the_numbers_of_charts_and_maps_are_copied(shown: Shown, qtbot: QtB
     _press(qtbot, shown.page.cka.map, Qt.Key.Key_C, CTRL)
     lines = QGuiApplication.clipboard().text().split("\n")
     assert lines[0].split("\t")[:3] == ["layer \\ step", "5", "10"]
-    assert len(lines) == 33
+    assert len([line for line in lines if not line.startswith("# ")]) == 33
+    assert "# run fixture (01234567)" in lines
+    assert any("64 items of probe" in line for line in lines if line.startswith("# "))
 
 
 def test_that_the_menu_of_a_chart_opens_at_its_key(shown: Shown, qtbot: QtBot) -> None:
