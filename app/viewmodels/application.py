@@ -310,7 +310,7 @@ class Application(QObject):
             self._status_line = snapshot.status
             self.statusLineChanged.emit()
         if snapshot.listing.complete:
-            self.queue.listed()
+            self.queue.listed(snapshot.queue)
             if not self._filled:
                 self._filled = True
                 collector.keep()

@@ -11,10 +11,16 @@ from core.store.store import Store
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one look gives; `status` is what the status bar says of the database."""
+    """What one look gives.
+
+    Attributes:
+        status: what the status bar says of the database.
+        queue: the runs that wait, in order, in whichever window.
+    """
 
     listing: RunListing
     status: str
+    queue: tuple[str, ...]
 
 
 class Look:
@@ -32,4 +38,5 @@ class Look:
             listing,
             f"{self._home.database.name} · {count:,} {'run' if count == 1 else 'runs'}"
             f" · schema {store.schema_version}",
+            tuple(store.queue()),
         )

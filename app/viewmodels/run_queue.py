@@ -25,11 +25,12 @@ from PySide6.QtCore import (
 from app.queue import finish_times
 from app.viewmodels import words
 from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
-from app.viewmodels.run_edits import Write
+from app.viewmodels.run_edits import Job, Write
 from app.viewmodels.run_entry import RunEntry
 from app.viewmodels.runs import RunsModel
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
+from core.engine import liveness
 
 COLUMNS = ("status", "name", "device", "note", "expected")
 TITLES = {
@@ -100,6 +101,7 @@ class RunQueue(QAbstractTableModel):
         self._start = start
         self._lines: tuple[QueueLine, ...] = ()
         self._saved: tuple[str, ...] = ()
+        self._asked = self._answered = 0
         self._restored: tuple[str, ...] = ()
         workers.changed.connect(self._keep)
 
@@ -151,19 +153,29 @@ class RunQueue(QAbstractTableModel):
         """Remember what waited when a window was closed, until the list knows these runs."""
         self._saved = self._restored = tuple(uids)
 
-    def listed(self) -> None:
-        """The run list is complete: what waited before waits again, and the queue is paused."""
-        restored, self._restored = self._restored, ()
-        back = [uid for uid in restored if self._waits_again(uid)]
-        if back:
-            self._workers.pause(True)
-            for uid in back:
-                self._workers.enqueue(uid, self._device(uid))
-            self.found.emit(len(back))
+    def listed(self, present: Sequence[str]) -> None:
+        """The run list is complete: what waited before waits again, and the queue is paused.
+
+        Args:
+            present: the queue of the database, as it was when the list was read.
+        """
+        if self._restored:
+            back = [uid for uid in self._restored if self._waits_again(uid)]
+            if back:
+                self._workers.pause(True)
+                for uid in back:
+                    self._workers.enqueue(uid, self._device(uid))
+            self._restored = ()
+            self._keep()
+            if back:
+                self.found.emit(len(back))
         for uid in self._workers.waiting:
             entry = self._runs.entry(uid)
-            if entry is not None and entry.row.status == "done":
-                self._workers.leave_queue(uid)  # another window has run it
+            if entry is not None and (entry.row.status == "done" or liveness.is_live(entry.row)):
+                self._workers.leave_queue(uid)  # another window has run it, or runs it
+        common = [uid for uid in present if uid in self._saved]
+        if self._asked == self._answered and common != list(self._saved):
+            self._ask(lambda store: store.queue(), self._saved)  # the reader may be behind
 
     def refresh(self) -> None:
         """Look again at what is at work and what waits."""
@@ -194,12 +206,31 @@ class RunQueue(QAbstractTableModel):
         return entry.device if entry is not None else "auto"
 
     def _keep(self) -> None:
-        """Write the order down when it has changed."""
-        waiting = self._workers.waiting
-        if waiting != self._saved and not self._restored:
+        """Write the order down when it has changed; what another window did to it is kept."""
+        waiting, known = self._workers.waiting, self._saved
+        if waiting != known and not self._restored:
             self._saved = waiting
-            self._write(lambda store: store.set_queue(waiting))
+            self._ask(lambda store: store.set_queue(waiting, known), known)
         self.refresh()
+
+    def _ask(self, job: Job, known: Sequence[str]) -> None:
+        """Do it in the writer, in turn; its newest answer is the order in which runs wait."""
+        self._asked += 1
+        asked = self._asked
+
+        def follow(answer: object) -> None:
+            self._answered = asked
+            if asked != self._asked or not isinstance(answer, list):
+                return  # the person went on meanwhile
+            waiting = self._workers.waiting
+            gone = set(known).difference(answer)  # started, stopped or deleted in another window
+            place = {uid: at for at, uid in enumerate(answer)}
+            left = [uid for uid in waiting if uid not in gone]
+            left.sort(key=lambda uid: place.get(uid, len(place)))
+            self._saved = tuple(uid for uid in left if uid in place)
+            self._workers.follow_order(left)
+
+        self._write(job, follow)
 
     def _look(self) -> list[QueueLine]:
         waiting = self._workers.queue

@@ -6,7 +6,7 @@ model. Lives on the window's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -118,6 +118,14 @@ class Workers(QObject):
         order = moved(self._waiting, uid, place)
         if order != self._waiting:
             self._waiting = order
+            self.changed.emit()
+
+    def follow_order(self, order: Sequence[str]) -> None:
+        """Let those of these runs that wait wait in this order, and no others."""
+        waiting = {it.uid: it for it in self._waiting}
+        left = [waiting[uid] for uid in order if uid in waiting]
+        if left != self._waiting:
+            self._waiting = left
             self.changed.emit()
 
     def leave_queue(self, uid: str) -> bool:

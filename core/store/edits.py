@@ -88,6 +88,34 @@ def queue(db: Database) -> list[str]:
     return [uid for (uid,) in rows]
 
 
+def merged(known: Sequence[str], wanted: Sequence[str], present: Sequence[str]) -> list[str]:
+    """The order that keeps what two windows did to one queue.
+
+    Args:
+        known: the queue as this window last knew it.
+        wanted: what it makes of it.
+        present: what the queue has become meanwhile.
+    """
+    gone = set(known).difference(present)  # started or taken out elsewhere
+    dropped = set(known).difference(wanted)
+    left = [uid for uid in known if uid not in dropped]
+    mine = [uid for uid in wanted if uid not in gone]
+    if list(wanted[: len(left)]) == left:  # no order was changed here: theirs counts
+        order = [uid for uid in present if uid not in dropped]
+        return [*order, *(uid for uid in mine if uid not in order)]
+    ours = [at for at, uid in enumerate(present) if uid in mine]
+    last = ours[-1] if ours else -1
+    before = ""
+    for at, uid in enumerate(present):
+        if uid in dropped:
+            continue
+        if uid not in mine:  # joined elsewhere: at the end, or behind the one it stood behind
+            place = len(mine) if at > last else mine.index(before) + 1 if before else 0
+            mine.insert(place, uid)
+        before = uid
+    return mine
+
+
 def set_queue(db: Database, uids: Sequence[str]) -> None:
     """Make these, in this order, the runs that wait; others wait no longer."""
     db.execute("UPDATE run SET queue_position = NULL WHERE queue_position IS NOT NULL")

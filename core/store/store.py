@@ -211,10 +211,19 @@ class Store:
         with self._reading() as db:
             return edits.queue(db)
 
-    def set_queue(self, uids: Sequence[str]) -> None:
-        """Make these, in this order, the runs that wait; others wait no longer."""
+    def set_queue(self, uids: Sequence[str], known: Sequence[str] | None = None) -> list[str]:
+        """Make these, in this order, the runs that wait; others wait no longer.
+
+        With `known`, the queue as the caller last saw it, what others did to it since is kept.
+
+        Returns:
+            the queue as it is now.
+        """
         with self._writing() as db:
-            edits.set_queue(db, uids)
+            present = edits.queue(db)
+            order = uids if known is None else edits.merged(known, uids, present)
+            edits.set_queue(db, order)
+            return edits.queue(db)
 
     def runs(self, uids: Collection[str] | None = None) -> list[RunRow]:
         """All runs, or those of these ids, newest first; deleted ones are left out."""

@@ -41,7 +41,7 @@ from core.store.home import Home
 from core.store.store import Store
 from tests.app.test_viewmodels_run import RECIPE, STAGES
 
-LENGTH = 3600.5
+LENGTH = 3610.0
 A, B, C = Waiting("a", "cuda:0"), Waiting("b", "cuda:1"), Waiting("c", "cuda:0")
 
 
@@ -177,6 +177,43 @@ def test_that_a_line_dropped_between_others_takes_that_place(desk: Desk, qtbot: 
     desk.saved(qtbot, [b, a, c])
     flags = queue.index(0, 0).flags()
     assert flags & Qt.ItemFlag.ItemIsDragEnabled
+
+
+def test_that_two_windows_keep_what_each_does_to_the_queue(desk: Desk, qtbot: QtBot) -> None:
+    first = desk.application
+    second = Application(first.home, Settings(), spawn=refuse)
+    a, b, c = desk.uids
+
+    def both(uids: list[str]) -> None:
+        def same() -> bool:
+            lists = (first.queue.lines, second.queue.lines)
+            return all([it.run.uid for it in lines] == uids for lines in lists)
+
+        qtbot.waitUntil(same, timeout=10_000)
+        desk.saved(qtbot, uids)
+
+    with qtbot.waitSignal(second.queue.found, timeout=10_000):
+        second.begin()
+    both([a, b, c])
+    second.queue.run_next(c)
+    both([c, a, b])
+    second.stop(a, True)  # taken out of the queue there
+    both([c, b])
+    first.start(RECIPE.model_copy(update={"name": "joined"}))
+    qtbot.waitUntil(lambda: len(desk.waiting) == 3, timeout=10_000)
+    joined = desk.waiting[-1]
+    desk.saved(qtbot, [c, b, joined])
+    second.queue.move(b, -1)  # it does not know of the third, and keeps it
+    desk.saved(qtbot, [b, c, joined])
+    qtbot.waitUntil(lambda: desk.waiting == [b, c, joined], timeout=10_000)
+    second.close()
+
+
+def test_that_a_run_which_another_window_runs_waits_no_longer(desk: Desk, qtbot: QtBot) -> None:
+    a, b, c = desk.uids
+    desk.store.claim(b, os.getpid(), psutil.Process().create_time())
+    qtbot.waitUntil(lambda: desk.application.queue.waiting == 2, timeout=10_000)
+    assert desk.waiting == [b, a, c]  # it is at work
 
 
 class Mouse:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.events import Event, Metrics
-from core.store.edits import RunEdit
+from core.store.edits import RunEdit, merged
 from core.store.store import Store
 
 
@@ -114,3 +116,46 @@ def test_that_only_the_runs_asked_for_are_read(
     assert store.runs([uid]) == [store.run(uid)]
     assert store.runs([other])[0].last == {}
     assert store.runs([]) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "present", "after"),
+    [
+        ("abc", "cab", "abc", "cab"),  # nobody else was there
+        ("abc", "cab", "abcx", "cabx"),  # one joined elsewhere
+        ("abc", "cba", "axbc", "cbax"),  # it stays behind the one it stood behind
+        ("abc", "acb", "xabc", "xacb"),
+        ("abc", "cab", "bc", "cb"),  # a was started elsewhere
+        ("abc", "ac", "cba", "ca"),  # reordered elsewhere, b taken out here
+        ("ab", "abn", "bxa", "bxan"),  # one joined here, reordered elsewhere
+        ("abc", "bca", "cba", "bca"),  # both reordered: the last hand counts
+        ("", "n", "xy", "xyn"),
+        ("ab", "", "abx", "x"),
+        ("abc", "abc", "", ""),
+    ],
+)
+def test_that_two_windows_keep_what_each_did_to_the_queue(
+    known: str, wanted: str, present: str, after: str
+) -> None:
+    assert "".join(merged(known, wanted, present)) == after
+
+
+@given(
+    st.permutations("abcd"),
+    st.permutations("abcx"),
+    st.lists(st.sampled_from("abcdn"), unique=True),
+)
+def test_that_merging_loses_no_run_that_nobody_took_out(
+    known: list[str], present: list[str], wanted: list[str]
+) -> None:
+    after = merged(known, wanted, present)
+    assert len(after) == len(set(after))
+    gone, dropped = set(known) - set(present), set(known) - set(wanted)
+    assert set(after) == (set(wanted) | set(present)) - gone - dropped
+
+
+def test_that_the_queue_takes_up_what_another_window_added(store: Store) -> None:
+    a, b, c = _queued(store, "a", "b", "c")
+    assert store.set_queue([a, b], []) == [a, b]
+    assert store.set_queue([c], []) == [a, b, c]  # another window, which knew of none
+    assert store.set_queue([b, a], [a, b]) == [b, a, c]
