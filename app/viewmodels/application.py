@@ -13,6 +13,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app import collector
+from app.queue import Waiting
 from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping
@@ -31,7 +32,8 @@ from app.viewmodels.open_runs import OpenRuns
 from app.viewmodels.provenance import run_part
 from app.viewmodels.queueing import Queueing
 from app.viewmodels.run import RunViewModel
-from app.viewmodels.run_edits import RunEdits, named
+from app.viewmodels.run_deletion import RunDeletion
+from app.viewmodels.run_edits import RunEdits
 from app.viewmodels.run_lister import RunListing
 from app.viewmodels.run_queue import RunQueue
 from app.viewmodels.runs import RunsModel
@@ -89,8 +91,6 @@ class Application(QObject):
         self._reader.databaseChanged.connect(self.refresh)
         self.runs = RunsModel(self)
         self.edits = RunEdits(self._write, self)
-        self.edits.restored.connect(self._wait_again)
-        self._left_queue: dict[str, str] = {}  # device by run: deleted while they waited
         self.compare = CompareViewModel(self._reader.submit, self)
         self.new_run = NewRunViewModel(self.start, self.offload, self)
         self.estimates = EstimatesViewModel(home, self)
@@ -113,6 +113,15 @@ class Application(QObject):
         self._workers.ended.connect(self._ended)
         self._workers.failed.connect(self._failed)
         self._workers.changed.connect(self.activeChanged)
+        self._deletion = RunDeletion(
+            self._workers,
+            self._open,
+            self.edits,
+            self.runs.rows,
+            self.device,
+            self.message.emit,
+            self._start_waiting,
+        )
         self.queueing = Queueing(self._write, self._workers.enqueue, self._start_waiting)
         self.sweep = SweepViewModel(
             self.new_run, self.queueing.many, self.offload, self.estimates, self
@@ -166,12 +175,12 @@ class Application(QObject):
         elif row is not None and liveness.is_live(row):
             self.message.emit("info", "This run is running already.", "")
         else:
-            self._workers.enqueue(uid, self.device(uid))
+            self._workers.enqueue([Waiting(uid, self.device(uid))])
             self._start_waiting()
 
     def stop(self, uid: str, keep: bool) -> None:
         """Ask a run to stop; one that waits leaves the queue."""
-        if self._workers.leave_queue(uid):
+        if self._workers.leave_queue((uid,)):
             self._write(lambda store: bookkeeping.set_stopped(store, uid))
             return
         row = self._row(uid)
@@ -189,29 +198,7 @@ class Application(QObject):
 
     def delete(self, uids: Sequence[str]) -> None:
         """Delete runs, which can be undone; their checkpoints stay. Running ones are refused."""
-        own = self._workers.own
-        rows = [row for row in map(self._row, uids) if row is not None]
-        running = [row for row in rows if liveness.is_live(row) or row.uid in own]
-        if running:
-            what = "is running and" if len(running) == 1 else "are running and"
-            text = f"{named(running)} {what} cannot be deleted."
-            self.message.emit("error", text, "Stop first what is running.")
-        rows = [row for row in rows if row not in running]
-        for row in rows:
-            if self._workers.leave_queue(row.uid):
-                self._left_queue[row.uid] = self.device(row.uid)
-            self._workers.forget(row.uid)
-            self._open.drop(row.uid)
-        if rows:
-            self.edits.delete(rows)
-
-    def _wait_again(self, uids: Sequence[str]) -> None:
-        """Runs that waited when they were deleted, and are back: at the end of the queue."""
-        for uid in uids:
-            device = self._left_queue.pop(uid, None)
-            if device is not None:
-                self._workers.enqueue(uid, device)
-        self._start_waiting()
+        self._deletion.delete(uids)
 
     def open_run(self, uid: str) -> RunViewModel:
         """The view model of a run; it fills itself and follows the run from now on."""
@@ -347,6 +334,7 @@ class Application(QObject):
             model.ended(status)
             if own:
                 self._announce(model, status)
+        self._deletion.ended(uid)
         self.refresh()
 
     def _announce(self, model: RunViewModel, status: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from app.queue import Waiting
 from core.recipe.spec import Recipe
 from core.store.store import Store
 
@@ -17,14 +18,14 @@ class Queueing:
 
     Args:
         write: does a job in the thread that may write, and hands on its answer.
-        enqueue: lets a run (id, device) wait for its device.
+        enqueue: lets runs wait for their devices.
         start_waiting: starts those whose turn it is.
     """
 
     def __init__(
         self,
         write: Write,
-        enqueue: Callable[[str, str], None],
+        enqueue: Callable[[Iterable[Waiting]], None],
         start_waiting: Callable[[], None],
     ) -> None:
         self._write = write
@@ -40,8 +41,8 @@ class Queueing:
 
         def queued(answer: object) -> None:
             uids = tuple(map(str, answer)) if isinstance(answer, tuple) else ()
-            for uid, recipe in zip(uids, wanted, strict=True):
-                self._enqueue(uid, recipe.device)
+            pairs = zip(uids, wanted, strict=True)
+            self._enqueue([Waiting(uid, recipe.device) for uid, recipe in pairs])
             self._start_waiting()
             done(uids)
 

@@ -22,7 +22,7 @@ from PySide6.QtCore import (
     Signal,
 )
 
-from app.queue import finish_times
+from app.queue import Waiting, finish_times
 from app.viewmodels import words
 from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
 from app.viewmodels.run_edits import Job, Write
@@ -163,16 +163,14 @@ class RunQueue(QAbstractTableModel):
             back = [uid for uid in self._restored if self._waits_again(uid)]
             if back:
                 self._workers.pause(True)
-                for uid in back:
-                    self._workers.enqueue(uid, self._device(uid))
+                self._workers.enqueue([Waiting(uid, self._device(uid)) for uid in back])
             self._restored = ()
             self._keep()
             if back:
                 self.found.emit(len(back))
-        for uid in self._workers.waiting:
-            entry = self._runs.entry(uid)
-            if entry is not None and (entry.row.status == "done" or liveness.is_live(entry.row)):
-                self._workers.leave_queue(uid)  # another window has run it, or runs it
+        rows = self._runs.rows(self._workers.waiting)
+        elsewhere = [it.uid for it in rows if it.status == "done" or liveness.is_live(it)]
+        self._workers.leave_queue(elsewhere)  # another window has run them, or runs them
         common = [uid for uid in present if uid in self._saved]
         if self._asked == self._answered and common != list(self._saved):
             self._ask(lambda store: store.queue(), self._saved)  # the reader may be behind

@@ -6,7 +6,7 @@ model. Lives on the window's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -108,10 +108,12 @@ class Workers(QObject):
         if uid not in self._watched:
             self._watch(uid, "attach", device)
 
-    def enqueue(self, uid: str, device: str) -> None:
-        """Let a run wait for its device; `start_waiting` starts it."""
-        self._waiting.append(Waiting(uid, device))
-        self.changed.emit()
+    def enqueue(self, runs: Iterable[Waiting]) -> None:
+        """Let runs wait for their devices; `start_waiting` starts them."""
+        before = len(self._waiting)
+        self._waiting.extend(runs)
+        if len(self._waiting) > before:
+            self.changed.emit()
 
     def move(self, uid: str, place: int) -> None:
         """Put a waiting run at another place; 0 is the front."""
@@ -128,13 +130,14 @@ class Workers(QObject):
             self._waiting = left
             self.changed.emit()
 
-    def leave_queue(self, uid: str) -> bool:
-        """Take a run out of the queue; False when it does not wait."""
-        waits = uid in self.waiting
-        self._waiting = [it for it in self._waiting if it.uid != uid]
-        if waits:
+    def leave_queue(self, uids: Collection[str]) -> tuple[str, ...]:
+        """Take runs out of the queue; those of them that waited."""
+        wanted = frozenset(uids)
+        waited = tuple(it.uid for it in self._waiting if it.uid in wanted)
+        if waited:
+            self._waiting = [it for it in self._waiting if it.uid not in wanted]
             self.changed.emit()
-        return waits
+        return waited
 
     def start_waiting(self, busy: Collection[str], running: Collection[str]) -> None:
         """Start the runs whose turn it is.

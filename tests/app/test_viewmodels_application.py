@@ -319,6 +319,36 @@ def test_that_a_running_run_cannot_be_deleted_and_others_can(world: World, qtbot
     until(qtbot, lambda: application.runs.rowCount() == 1)
 
 
+def test_that_a_run_which_only_ends_is_deleted_once_its_process_has_left(
+    world: World, qtbot: QtBot
+) -> None:
+    application = begin(world, qtbot)
+    uid = world.run()
+    until(qtbot, lambda: application.runs.entry(uid) is not None)
+    application.resume(uid)
+    until(qtbot, lambda: uid in world.workers)
+    application.delete([uid])
+    assert world.messages[-1][0] == "error"  # it has only begun
+    world.store.record(uid, [started(), DONE])
+
+    def over() -> bool:
+        entry, model = application.runs.entry(uid), application._open.get(uid)
+        assert entry is not None
+        assert model is not None
+        return entry.row.status == "done" and not model.can_stop
+
+    until(qtbot, over)
+    application.delete([uid])
+    application.delete([uid])  # an impatient person
+    assert world.messages[-1][0] == "info"
+    assert application.runs.entry(uid) is not None
+    world.workers[uid].kill()
+    until(qtbot, lambda: application.runs.entry(uid) is None)
+    assert "was deleted" in application.edits.next_undo
+    application.edits.undo()
+    until(qtbot, lambda: application.runs.entry(uid) is not None)
+
+
 def test_that_a_double_click_on_start_makes_one_run(
     world: World, qtbot: QtBot, tmp_path: Path
 ) -> None:
