@@ -240,10 +240,13 @@ def checkpoint_rows(db: Database) -> list[CheckpointRow]:
 
 
 def final_scores(db: Database) -> list[ScoreRow]:
-    """The finished evaluations of finished checkpoints, of all runs, in the order they were finished."""
+    """The finished evaluations of finished checkpoints, of all runs, in the order they were begun.
+
+    That is `id`; `seq` counts within one run only.
+    """
     rows = db.execute(
         f"SELECT {_SCORE_COLUMNS} FROM eval_run WHERE seq IS NOT NULL AND step IS NULL AND n > 0"
-        " AND checkpoint IS NOT NULL ORDER BY seq"
+        " AND checkpoint IS NOT NULL ORDER BY id"
     )
     return [ScoreRow(*row) for row in rows]
 
