@@ -103,9 +103,10 @@ def find(found: _Found, text: str) -> NodeView:
     run, _, stage = text.rpartition(":")
     if run:
         fitting = [
-            found.nodes[place]
-            for place, item in enumerate(found.shelf.items.values())
-            if any(it.stage == stage and _is_run(found, it.run, run) for it in item.makers)
+            node
+            for node in found.nodes
+            for makers in (found.shelf.items[node.key].makers,)
+            if any(it.stage == stage and _is_run(found, it.run, run) for it in makers)
         ]
     else:
         fitting = [

@@ -29,6 +29,7 @@ STATE_ABOUT = {
     "trash": "Its files can be put back until the trash is emptied.",
     "deleted": "Its files are gone; lineage and numbers stay readable.",
 }
+GONE = frozenset({"missing", "deleted"})
 STORAGE = {"full": "whole weights", "nf4": "packed NF4 weights", "adapter": "LoRA adapter"}
 IDENTITY_CHARACTERS = 12
 MOST_NAMED = 6
@@ -77,6 +78,11 @@ class NodeView:
     can_be_base: bool
     source: tuple[str, str] = ("", "")
 
+    @property
+    def gone(self) -> bool:
+        """Nothing of it is on the disk that could be opened or put back."""
+        return self.state in GONE
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -101,8 +107,31 @@ def counted(count: int, noun: str) -> str:
 
 
 def nodes(shelf: Shelf) -> tuple[NodeView, ...]:
-    """All checkpoints of the shelf, parents before children."""
-    return tuple(_node(shelf, item) for item in shelf.items.values())
+    """All checkpoints of the shelf, parents before children; what the newest run made comes first.
+
+    A lineage of which something is left stands before one whose files are all gone.
+    """
+    made = {it.key: it for it in (_node(shelf, item) for item in shelf.items.values())}
+    below: dict[str, list[str]] = {key: [] for key in ("", *made)}
+    rank: dict[str, tuple[bool, float]] = {}
+    for node in reversed(made.values()):  # children before parents
+        below[node.parent].append(node.key)
+        own = (not node.gone, _newest_run(shelf, shelf.items[node.key]))
+        rank[node.key] = max([own, *(rank[key] for key in below[node.key])])
+    ordered: list[NodeView] = []
+    stack = [""]
+    while stack:
+        key = stack.pop()
+        if key:
+            ordered.append(made[key])
+        stack += sorted(below[key], key=rank.__getitem__)  # the last one is next
+    return tuple(ordered)
+
+
+def _newest_run(shelf: Shelf, item: Item) -> float:
+    """When the newest run of a checkpoint was queued, in seconds since the epoch; 0 for none."""
+    runs = (shelf.runs.get(maker.run) for maker in item.makers)
+    return max((run.created for run in runs if run is not None), default=0.0)
 
 
 def names_of(shelf: Shelf) -> dict[str, str]:
@@ -270,14 +299,25 @@ def _identity(shelf: Shelf, item: Item, names: Mapping[str, str]) -> list[Fact]:
 
 
 def _measured(shelf: Shelf, item: Item) -> list[Fact]:
+    """A line for each result, the newest first; runs that measured the same share one."""
     found = shelf.scores.get(item.identity, ())
-    fractions = _fractions(shelf, item, _newest(found))
+    newest = _newest(found)
+    fractions = _fractions(shelf, item, newest)
+    same: dict[tuple[str, str, str, int, int], list[ScoreRow]] = {}
+    for score in reversed(found):
+        result = (score.task, score.protocol, score.dataset, score.n, score.correct)
+        same.setdefault(result, []).append(score)
     lines = []
-    for score in found:
-        value = f"{100 * score.correct / score.n:.1f} % · {score.correct} of {score.n}"
-        if score.task in fractions:
-            value += f" · fraction {fractions[score.task].text}"
-        lines.append(Fact(words.plain(score.task), value, _origin(shelf, item, score)))
+    for task in newest:
+        for scores in (it for it in same.values() if it[0].task == task):
+            score = scores[0]
+            value = f"{100 * score.correct / score.n:.1f} % · {score.correct} of {score.n}"
+            if task in fractions and score is newest[task]:
+                value += f" · fraction {fractions[task].text}"
+            if len(scores) > 1:
+                value += f" · {counted(len(scores), 'measurement')}"
+            origins = dict.fromkeys(_origin(shelf, item, it) for it in scores)
+            lines.append(Fact(words.plain(task), value, "\n".join(origins)))
     return lines
 
 

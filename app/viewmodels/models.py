@@ -91,6 +91,8 @@ class ModelsViewModel(QObject):
         self._by_key: Mapping[str, NodeView] = {}
         self._selected = ""
         self._search = ""
+        self._with_gone = False
+        self._shown: tuple[NodeView, ...] = ()
         self._watched = self._reading = self._again = self._purged = False
         self._timer = QTimer(self, singleShot=True, interval=REREAD_MS)
         self._timer.timeout.connect(self.refresh)
@@ -126,6 +128,14 @@ class ModelsViewModel(QObject):
         """Look for words in names, kinds, runs, identities, states."""
         if text != self._search:
             self._search = text
+            self.searchChanged.emit()
+
+    def show_gone(self, on: bool) -> None:
+        """Whether checkpoints without files are shown, too."""
+        if on != self._with_gone:
+            self._with_gone = on
+            self._choose_shown()
+            self.changed.emit()
             self.searchChanged.emit()
 
     def delete(self, key: str, agreed: frozenset[str]) -> None:
@@ -197,6 +207,20 @@ class ModelsViewModel(QObject):
     def nodes(self) -> tuple[NodeView, ...]:
         """All checkpoints, parents before children."""
         return self._look.nodes if self._look is not None else ()
+
+    def shown(self) -> tuple[NodeView, ...]:
+        """Those to show: without what is gone and leads to nothing that is there, unless all is gone."""
+        return self._shown
+
+    @property
+    def with_gone(self) -> bool:
+        """Checkpoints without files are shown, too."""
+        return self._with_gone
+
+    @property
+    def without_files(self) -> int:
+        """How many could be left out because their files are gone; 0 when that would leave nothing."""
+        return len(self.nodes()) - len(there(self.nodes()))
 
     def node(self, key: str) -> NodeView | None:
         """One checkpoint."""
@@ -286,6 +310,7 @@ class ModelsViewModel(QObject):
         self.diskChanged.emit()
         if not answer.same:
             self._by_key = {node.key: node for node in answer.nodes}
+            self._choose_shown()
             self.changed.emit()
             if self._selected:
                 self.selectionChanged.emit()
@@ -296,6 +321,9 @@ class ModelsViewModel(QObject):
                     lambda store: removal.empty_trash(self._home, store, KEPT_SECONDS), None
                 )
         self._read_again()
+
+    def _choose_shown(self) -> None:
+        self._shown = self.nodes() if self._with_gone else there(self.nodes())
 
     def _read_again(self) -> None:
         """Something came in meanwhile."""
@@ -319,6 +347,15 @@ class ModelsViewModel(QObject):
             self.refresh()
 
         self._write(job, done)
+
+
+def there(nodes: tuple[NodeView, ...]) -> tuple[NodeView, ...]:
+    """Checkpoints that are there, with all they were made from; all when none is."""
+    wanted: set[str] = set()
+    for node in reversed(nodes):  # children before parents
+        if not node.gone or node.key in wanted:
+            wanted |= {node.key, node.parent}
+    return tuple(node for node in nodes if node.key in wanted) or nodes
 
 
 def _refused(refusal: str, hint: str) -> Question:

@@ -115,10 +115,13 @@ class CheckpointDetail(Card):
         QGuiApplication.clipboard().setText(self.text())
 
     def text(self) -> str:
-        """All that is shown, as text to copy."""
+        """All that is shown, as text to copy, with where each number comes from."""
         lines: list[str] = []
         for section in self._shown:
-            lines += [section.title, *(f"  {it.label}\t{it.value}" for it in section.facts)]
+            lines.append(section.title)
+            for fact in section.facts:
+                cells = (f"  {fact.label}", fact.value, " / ".join(fact.tip.splitlines()))
+                lines.append("\t".join(cells).rstrip("\t"))
         return "\n".join(lines)
 
 

@@ -87,7 +87,7 @@ class CheckpointTable(QTableView):
 
     def show_nodes(self) -> None:
         """Take the checkpoints as they are now."""
-        self.rows.take(self._model.nodes())
+        self.rows.take(self._model.shown())
         self.show_selected()
 
     def show_selected(self) -> None:

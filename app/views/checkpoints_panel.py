@@ -9,28 +9,28 @@ from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
-from app.viewmodels import words
 from app.viewmodels.application import Application
 from app.viewmodels.model_words import NodeView
 from app.views.add_model import AddModel
 from app.views.checkpoint_detail import CheckpointDetail
 from app.views.checkpoint_table import CheckpointTable
 from app.views.dialogs import Dialogs
+from app.views.disk_line import DiskLine
 from app.views.export_menu import ExportMenu
 from app.views.jobs_panel import JobsPanel
+from app.views.lineage_nodes import graph_node
 from app.views.models_tools import GRAPH, TABLE, ModelsTools
 from app.views.page import SPACING, Page
 from app.views.splitting import restore, splitter
 from app.widgets.actions import PageAction
-from app.widgets.controls import Card, Elided
-from app.widgets.forest import GraphNode
+from app.widgets.controls import Card
 from app.widgets.lineage import STEP, LineageGraph
 from app.widgets.messages import Empty
 from app.widgets.theme import Theme
 
 VIEW_KEY = "models.view"
+GONE_KEY, SHOWN, HIDDEN = "models.gone", "shown", "hidden"
 SIZES = [800, 320]
-GONE = frozenset({"missing", "deleted", "trash"})
 TEACHING = (
     "Every run leaves checkpoints: the base it began with, what each stage made of it, and what it was "
     "brought back to. They stand here as a family tree, with their sizes and what was measured on them."
@@ -60,9 +60,11 @@ class CheckpointsPanel(Page):
             "delete": self.delete,
         }
         self.column.setContentsMargins(0, 0, 0, 0)
-        self._disk = Elided("", "caption")
-        self.column.addWidget(self._disk)
+        self.disk = DiskLine(theme)
+        self.disk.gone.clicked.connect(self._turn_gone)
+        self.column.addWidget(self.disk)
         self.column.addWidget(self._models(), 1)
+        self._model.show_gone(settings.views.get(GONE_KEY) == SHOWN)
         self._connect()
         self._shortcuts()
         self.show_view(settings.views.get(VIEW_KEY, GRAPH))
@@ -99,6 +101,12 @@ class CheckpointsPanel(Page):
                 "Empty the trash", self.empty_trash, "", lambda: bool(self._model.trash_text)
             ),
             PageAction("Show graph or table", self._other_view, "T"),
+            PageAction(
+                "Show or hide checkpoints without files",
+                self._turn_gone,
+                "G",
+                lambda: bool(self._model.without_files),
+            ),
             PageAction("Zoom in", lambda: graph.zoom(STEP), "Ctrl++"),
             PageAction("Zoom out", lambda: graph.zoom(1 / STEP), "Ctrl+-"),
             PageAction("Fit the graph", graph.fit, "Ctrl+0"),
@@ -265,6 +273,7 @@ class CheckpointsPanel(Page):
                 ("B", self.use_as_base),
                 ("R", self._open_run),
                 ("T", self._other_view),
+                ("G", self._turn_gone),
             ):
                 made = QShortcut(QKeySequence(keys), widget)
                 made.setContext(Qt.ShortcutContext.WidgetShortcut)
@@ -273,11 +282,13 @@ class CheckpointsPanel(Page):
     # showing
 
     def _show_graph(self) -> None:
-        self.graph.set_nodes([_graph_node(node) for node in self._model.nodes()])
+        self.graph.set_nodes([graph_node(node) for node in self._model.shown()])
         self._show_which()
 
     def _show_disk(self) -> None:
-        self._disk.set_text(self._model.disk_text)
+        self.disk.show_texts(
+            self._model.disk_text, self._model.without_files, self._model.with_gone
+        )
         size = self._model.trash_text
         self.tools.trash.setVisible(bool(size))
         self.tools.trash.setToolTip(f"Delete {size} for good")
@@ -300,7 +311,11 @@ class CheckpointsPanel(Page):
         matching = self._model.matching()
         self.graph.set_matching(matching)
         self.table.proxy.set_keys(matching)
-        self.tools.found.setText("" if matching is None else f"{len(matching)} found")
+        shown = {node.key for node in self._model.shown()}
+        text = "" if matching is None else f"{len(matching & shown)} found"
+        if matching is not None and not matching <= shown:
+            text += f", {len(matching - shown)} more without files"
+        self.tools.found.setText(text)
 
     # inside
 
@@ -316,9 +331,14 @@ class CheckpointsPanel(Page):
         self.show_view(TABLE if self.view.current() == GRAPH else GRAPH)
         (self.graph if self.view.current() == GRAPH else self.table).setFocus()
 
+    def _turn_gone(self) -> None:
+        on = not self._model.with_gone
+        self._settings.views[GONE_KEY] = SHOWN if on else HIDDEN
+        self._model.show_gone(on)
+
     def _first_found(self) -> None:
         matching = self._model.matching()
-        found = [it.key for it in self._model.nodes() if matching and it.key in matching]
+        found = [it.key for it in self._model.shown() if matching and it.key in matching]
         if found:
             here = self._model.selected
             at = found.index(here.key) + 1 if here is not None and here.key in found else 0
@@ -343,22 +363,3 @@ class CheckpointsPanel(Page):
         new_run.set("base.source", kind)
         new_run.set(f"base.{kind}", value)
         self.new_wanted.emit()
-
-
-def _graph_node(node: NodeView) -> GraphNode:
-    size = words.size(node.size) if node.size else ""
-    kind = node.kind if node.kind not in ("", node.title) else ""
-    numbers = node.scores
-    if node.fraction:
-        numbers += f" · recovered {node.fraction}"
-    return GraphNode(
-        key=node.key,
-        parent=node.parent,
-        title=node.title,
-        note=" · ".join(part for part in (kind, size, node.runs) if part),
-        numbers=numbers,
-        hue=node.role or "third",
-        badge=node.state_text,
-        faded=node.state in GONE,
-        tip=node.tip,
-    )

@@ -1,4 +1,6 @@
-"""Places of the nodes of a forest: a column for each generation, children beside each other, parents at their middle.
+"""Places of the nodes of a forest: a column for each generation, children below each other, a parent beside its first.
+
+So the first tree and its first chain stand in the first row, where a view of any size begins.
 
 A layout of our own: a checkpoint has one parent, so the lineage is a forest, for which this is exact and linear;
 the layered layouts of graph libraries solve the harder problem of crossing edges and take seconds for thousands
@@ -23,7 +25,7 @@ class GraphNode:
     Attributes:
         key: unique.
         parent: key of the parent, "" for a root.
-        title: first line; `note` the second; `numbers` the third.
+        title: first line; `note` the second; `numbers` the third; `share` the fourth.
         hue: token of the role's colour.
         badge: a word at the right of the title, drawn in the warning colour.
         faded: drawn pale, because its files are gone.
@@ -35,6 +37,7 @@ class GraphNode:
     title: str
     note: str = ""
     numbers: str = ""
+    share: str = ""
     hue: str = "third"
     badge: str = ""
     faded: bool = False
@@ -46,7 +49,7 @@ class Forest:
     """Where every visible node stands: column and row.
 
     Attributes:
-        place: key -> (column, row); rows are fractions, a parent stands between its children.
+        place: key -> (column, row); rows are fractions, a parent stands in the row of its first child.
         children: key -> keys of its visible children, top to bottom.
         hidden: key of a folded node -> number of its descendants that are not shown.
         columns: for each column its (row, key), top to bottom.
@@ -109,8 +112,7 @@ def _place(
         key, column, done = stack.pop()
         children = list(below.get(key, ())) if key not in folded else []
         if done:
-            rows = [made.place[child][1] for child in children]
-            made.place[key] = (column, (rows[0] + rows[-1]) / 2)
+            made.place[key] = (column, made.place[children[0]][1])
             made.children[key] = children
         elif children:
             stack.append((key, column, True))

@@ -5,10 +5,12 @@ One graphics item paints what is visible; no Qt object is made for a node, so th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
@@ -18,16 +20,22 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QFrame,
-    QGraphicsItem,
     QGraphicsScene,
     QGraphicsView,
-    QStyleOptionGraphicsItem,
     QToolTip,
-    QWidget,
 )
 
 from app.widgets.forest import Forest, GraphNode, lay_out
-from app.widgets.lineage_paint import GAP_X, GAP_Y, MARGIN, PITCH_X, PITCH_Y, Look, box_of, paint
+from app.widgets.lineage_canvas import Canvas, said
+from app.widgets.lineage_paint import (
+    MARGIN,
+    PITCH_X,
+    PITCH_Y,
+    Look,
+    box_of,
+    mark_of,
+    paint,
+)
 from app.widgets.theme import Theme
 
 NO_TEXT_BELOW = 0.4
@@ -40,31 +48,6 @@ MOVED = 4
 """Pixels after which a press is a drag and no click."""
 FIT_LEAST = 0.8
 """Fitting shows at least so much: of a large lineage its beginning, readable, rather than dust."""
-
-
-class _Canvas(QGraphicsItem):
-    """Paints the nodes and edges inside the exposed rectangle."""
-
-    def __init__(self, graph: LineageGraph) -> None:
-        super().__init__()
-        self._graph = graph
-        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
-        self._box = QRectF()
-
-    def set_size(self, columns: int, rows: float) -> None:
-        """Take the size of another forest."""
-        self.prepareGeometryChange()
-        self._box = QRectF(0, 0, columns * PITCH_X - GAP_X, rows * PITCH_Y - GAP_Y)
-
-    def boundingRect(self) -> QRectF:
-        """The whole forest."""
-        return self._box.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
-    ) -> None:
-        """Paint what is exposed."""
-        self._graph.paint_forest(painter, option.exposedRect)
 
 
 class LineageGraph(QGraphicsView):
@@ -85,7 +68,7 @@ class LineageGraph(QGraphicsView):
         self._fitted = True
         self._pressed: QPointF | None = None
         self._dragged = False
-        self._canvas = _Canvas(self)
+        self._canvas = Canvas(self.paint_forest)
         self._scene = QGraphicsScene(self)
         self._scene.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
         self._scene.addItem(self._canvas)
@@ -104,14 +87,19 @@ class LineageGraph(QGraphicsView):
 
     def set_nodes(self, nodes: Sequence[GraphNode]) -> None:
         """Show these, parents before children; place and zoom stay when only words changed."""
-        before = self._forest.place
+        before, stays = self._forest.place, self._in_view()
         self._nodes = {node.key: node for node in nodes}
         self._folded &= self._nodes.keys()
         self._arrange()
         if self._current not in self._nodes:
             self._current = ""
-        if self._fitted and self._forest.place != before:
+        self._describe()
+        if self._forest.place == before:
+            return
+        if self._fitted:
             self.fit()
+        else:
+            self._keep(stays)
 
     def set_matching(self, keys: frozenset[str] | None) -> None:
         """Fade all but these; None fades none."""
@@ -137,6 +125,7 @@ class LineageGraph(QGraphicsView):
         elif self._forest.children.get(key):
             self._folded.add(key)
         self._arrange()
+        self._describe()
         self._show_current()
 
     def fold_all(self, on: bool) -> None:
@@ -262,13 +251,16 @@ class LineageGraph(QGraphicsView):
             bar.setValue(bar.value() - round(step))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """A click selects."""
+        """A click selects; one on the number of what is folded away unfolds it."""
         dragged, self._pressed, self._dragged = self._dragged, None, False
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
         if not dragged and event.button() == Qt.MouseButton.LeftButton:
-            key = self.key_at(self.mapToScene(event.position().toPoint()))
+            point = self.mapToScene(event.position().toPoint())
+            key = self.key_at(point)
             if key:
                 self._go(key)
+            if key in self._forest.hidden and mark_of(self.rect_of(key)).contains(point):
+                self.fold(key)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """A double click opens."""
@@ -304,8 +296,34 @@ class LineageGraph(QGraphicsView):
         self._scene.setSceneRect(self._canvas.boundingRect())
         self._repaint()
 
+    def _in_view(self) -> dict[str, QPointF]:
+        """Where nodes that can be seen stand in the view, the chosen one first."""
+        seen = self.mapToScene(self.viewport().rect()).boundingRect()
+        first, last = int(seen.left() // PITCH_X), int(seen.right() // PITCH_X)
+        keys = [
+            key
+            for column in range(max(0, first), last + 1)
+            for key in self._forest.between(
+                column, seen.top() / PITCH_Y - 1, seen.bottom() / PITCH_Y
+            )
+        ]
+        keys.sort(key=lambda key: key != self._current)
+        return {key: QPointF(self.mapFromScene(self.rect_of(key).topLeft())) for key in keys}
+
+    def _keep(self, stood: Mapping[str, QPointF]) -> None:
+        """What a person looks at stays under their eyes when others come in beside it."""
+        for key, was in stood.items():
+            if key in self._forest.place:
+                moved = QPointF(self.mapFromScene(self.rect_of(key).topLeft())) - was
+                for bar, step in (
+                    (self.horizontalScrollBar(), moved.x()),
+                    (self.verticalScrollBar(), moved.y()),
+                ):
+                    bar.setValue(bar.value() + round(step))
+                return
+
     def _walk(self, across: int, down: int) -> None:
-        if not self._current:
+        if self._current not in self._forest.place:
             self._go(next(iter(self._forest.place), ""))
         elif across < 0:
             self._go(self._nodes[self._current].parent)
@@ -338,9 +356,14 @@ class LineageGraph(QGraphicsView):
             self.ensureVisible(self.rect_of(self._current), int(MARGIN), int(MARGIN))
 
     def _describe(self) -> None:
+        """Tell a screen reader what is chosen and what can be walked to from there."""
         node = self._nodes.get(self._current)
-        parts = (node.title, node.note, node.numbers, node.badge) if node is not None else ()
-        self.setAccessibleDescription(", ".join(part for part in parts if part))
+        text = "" if node is None else said(node, self._nodes, self._forest)
+        if text == self.accessibleDescription():
+            return
+        self.setAccessibleDescription(text)
+        if text and self.hasFocus() and QAccessible.isActive():
+            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
     def _repaint(self) -> None:
         self._canvas.update()

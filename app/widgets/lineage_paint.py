@@ -13,14 +13,15 @@ from app.widgets.forest import Forest, GraphNode
 from app.widgets.theme import Theme
 from app.widgets.tokens import mix
 
-WIDE, HIGH = 240.0, 64.0
+WIDE, HIGH = 240.0, 80.0
 GAP_X, GAP_Y = 44.0, 12.0
 PITCH_X, PITCH_Y = WIDE + GAP_X, HIGH + GAP_Y
 MARGIN = 24.0
 STRIPE = 4.0
 ROUND = 8.0
 TEXT_LEFT, TEXT_RIGHT = 14.0, 10.0
-LINES = (6.0, 25.0, 42.0)
+LINES = (6.0, 24.0, 41.0, 57.0)
+MARK_WIDE = 44.0
 LINE_HIGH = 18.0
 SMALL_PX = 11
 FADED = 0.55
@@ -50,6 +51,11 @@ def box_of(forest: Forest, key: str) -> QRectF:
     """Where a node stands."""
     column, row = forest.place[key]
     return QRectF(column * PITCH_X, row * PITCH_Y, WIDE, HIGH)
+
+
+def mark_of(box: QRectF) -> QRectF:
+    """Where the number of what is folded away stands in a node."""
+    return QRectF(box.right() - MARK_WIDE, box.top(), MARK_WIDE, LINES[1])
 
 
 def paint(painter: QPainter, theme: Theme, look: Look, exposed: QRectF) -> None:
@@ -140,6 +146,7 @@ def _node(painter: QPainter, theme: Theme, look: Look, key: str) -> None:
     _line(painter, box, 1, node.note, TEXT_LEFT, whole)
     painter.setPen(ink(words))
     _line(painter, box, 2, node.numbers, TEXT_LEFT, whole)
+    _line(painter, box, 3, node.share, TEXT_LEFT, whole)
 
 
 def _line(painter: QPainter, box: QRectF, line: int, text: str, left: float, wide: float) -> None:

@@ -19,9 +19,10 @@ def read(db: Database) -> LineageRows:
         for run, stage, role in db.execute("SELECT run, stage_id, COALESCE(role, '') FROM stage")
     }
     runs = {
-        uid: LineageRun(uid, name, status, pid, started, seed, json.loads(fractions))
-        for uid, name, status, pid, started, seed, fractions in db.execute(
-            "SELECT uid, name, status, pid, pid_started, seed, recovered_json FROM run"
+        uid: LineageRun(uid, name, status, pid, started, seed, created, base, json.loads(fractions))
+        for uid, name, status, pid, started, seed, created, base, fractions in db.execute(
+            "SELECT uid, name, status, pid, pid_started, seed, created, COALESCE(label, ''),"
+            " recovered_json FROM run LEFT JOIN model ON model.id = run.model"
         )
     }
     used = db.execute(

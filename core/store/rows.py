@@ -109,7 +109,8 @@ class CheckpointRow:
 class LineageRun:
     """What the lineage of checkpoints needs to know of a run.
 
-    `recovered_fraction` is keyed stage id -> task, as in `RunRow`.
+    `created` is in seconds since the epoch, `base` the label of the base model; `recovered_fraction` is
+    keyed stage id -> task, as in `RunRow`.
     """
 
     uid: str
@@ -118,6 +119,8 @@ class LineageRun:
     pid: int | None
     pid_started: float | None
     seed: int
+    created: float
+    base: str
     recovered_fraction: dict[str, dict[str, float | None]]
 
 

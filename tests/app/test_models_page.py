@@ -20,19 +20,21 @@ from app.settings import Settings
 from app.viewmodels import model_words
 from app.viewmodels.application import Application
 from app.viewmodels.model_table import COLUMNS, CheckpointsModel
+from app.viewmodels.models import there
 from app.views.checkpoints_panel import CheckpointsPanel
 from app.views.dialogs import Dialogs
 from app.views.models_page import ModelsPage
 from app.widgets.forest import GraphNode
 from app.widgets.forest import lay_out as place
 from app.widgets.lineage import LineageGraph
+from app.widgets.lineage_paint import mark_of
 from app.widgets.theme import Theme
 from core.engine.shelf import ShelfReader
 from core.events import RunFinished, TaskEvaluated
 from core.store.home import Home
 from core.store.store import Store
 from tests.helpers.fake_hub import REPOSITORY, FakeHub
-from tests.helpers.shelf import ids, lay_out, shipped_base
+from tests.helpers.shelf import ids, later_run, lay_out, shipped_base
 
 pytestmark = pytest.mark.qt_log_ignore(
     "propagateSizeHints", "does not support raise", "grabbing the keyboard"
@@ -86,7 +88,7 @@ def desk(tmp_path: Path, theme: Theme, qtbot: QtBot) -> Iterator[Desk]:
     page.show()
     application.begin()
     qtbot.waitUntil(
-        lambda: len(page.table.rows_shown()) == 6 and bool(page._disk.whole()), timeout=LONG
+        lambda: len(page.table.rows_shown()) == 6 and bool(page.disk.text.whole()), timeout=LONG
     )
     yield Desk(application, page, dialogs, home, messages)
     application.close()
@@ -286,6 +288,123 @@ def test_that_deleting_says_what_is_lost_and_undo_brings_it_back(desk: Desk, qtb
     qtbot.keyClick(page.graph, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "present", timeout=LONG)
     assert (desk.home.path / model.selected.path).is_dir()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def many(desk: Desk, qtbot: QtBot) -> Desk:
+    """Beside the first lineage: a newer one without files, and the newest with files."""
+    gone = tuple(f"gone{it}" for it in range(20))
+    with Store.open(desk.home.database) as store:
+        later_run(desk.home, store, "sample", gone, created=300.0, files=False)
+        later_run(desk.home, store, "newest", ("young",), created=400.0, files=True)
+    model = desk.application.models
+    model.refresh()
+    qtbot.waitUntil(lambda: len(model.nodes()) == 27, timeout=LONG)
+    desk.page.refresh_now()
+    return desk
+
+
+def test_that_the_lineage_opens_on_what_is_there_the_newest_run_first(many: Desk) -> None:
+    page, model = many.page, many.application.models
+    shown = [node.title for node in model.shown()]
+    assert shown == ["base", "young", "nf4", "lora", "lora2", "prune", "rekindle-1m"]
+    rects = [
+        page.graph.mapFromScene(page.graph.rect_of(ids(it)).center()) for it in ("base", "young")
+    ]
+    assert rects[0].y() == rects[1].y()
+    assert all(page.graph.viewport().rect().contains(it) for it in rects)
+    assert page.disk.gone.text() == "Show 20 without files"
+    assert page.table.rows_shown() == shown
+
+
+def test_that_what_has_no_files_is_shown_when_asked_for_and_that_is_remembered(
+    many: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    page, model = many.page, many.application.models
+    page.graph.setFocus()
+    qtbot.keyClicks(page.search, "gone")
+    assert page.tools.found.text() == "0 found, 20 more without files"
+    page.search.clear()
+    qtbot.keyClick(page.graph, Qt.Key.Key_G)
+    page.refresh_now()
+    assert len(page.table.rows_shown()) == 27
+    assert page.disk.gone.text() == "Hide 20 without files"
+    titles = [node.title for node in model.shown()]
+    assert titles.index("prune") < titles.index("gone0")  # newer, and yet below what is there
+    again = CheckpointsPanel(many.application, page._settings, theme, many.dialogs)
+    many.kept.append(again)
+    qtbot.addWidget(again)
+    assert model.with_gone
+    qtbot.mouseClick(page.disk.gone, Qt.MouseButton.LeftButton)
+    assert not model.with_gone
+    assert page._settings.views["models.gone"] == "hidden"
+
+
+def test_that_a_home_without_any_files_shows_its_lineage(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        later_run(home, store, "sample", ("a", "b"), created=1.0, files=False)
+        nodes = model_words.nodes(ShelfReader(home)(store))
+    assert there(nodes) == nodes
+    assert len(nodes) == 2
+
+
+def test_that_what_is_looked_at_stays_in_its_place_when_another_comes_in(
+    many: Desk, qtbot: QtBot
+) -> None:
+    graph, model = many.page.graph, many.application.models
+    choose(many, "nf4")
+    graph.zoom(2.0)
+    before = place_of(graph, "nf4")
+    with Store.open(many.home.database) as store:
+        later_run(many.home, store, "again", ("x", "y", "z"), created=500.0, files=True)
+    model.refresh()
+    qtbot.waitUntil(lambda: model.node(ids("z")) is not None, timeout=LONG)
+    many.page.refresh_now()
+    assert graph.rect_of(ids("nf4")).y() > graph.rect_of(ids("z")).y()
+    assert (place_of(graph, "nf4") - before).manhattanLength() <= 2
+
+
+def test_that_a_screen_reader_hears_what_is_chosen_and_what_is_around_it(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    graph = desk.page.graph
+    choose(desk, "nf4")
+    said = graph.accessibleDescription()
+    for words in ("nf4", "quantize", "40.0 %", "made from base", "2 made from it"):
+        assert words in said
+    qtbot.keyClick(graph, Qt.Key.Key_Space)
+    assert "3 folded away" in graph.accessibleDescription()
+    mark = mark_of(graph.rect_of(ids("nf4"))).center()
+    qtbot.mouseClick(graph.viewport(), Qt.MouseButton.LeftButton, pos=graph.mapFromScene(mark))
+    assert "folded away" not in graph.accessibleDescription()
+
+
+def test_that_facts_are_copied_with_where_they_come_from_and_equal_ones_share_a_line(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    with Store.open(desk.home.database) as store:
+        score = next(
+            it.event
+            for run in store.runs()
+            for it in store.events(run.uid)
+            if isinstance(it.event, TaskEvaluated) and it.event.subject == "nf4"
+        )
+        for name, correct in (("second", 8), ("third", 9)):
+            uid = store.queue_run("{}", name=name, seed=5, base="tiny")
+            store.claim(uid, 999_999_999, 1.0)
+            store.record(uid, [score.model_copy(update={"correct": correct})], t=900.0)
+    model = desk.application.models
+    model.refresh()
+    choose(desk, "nf4")
+    qtbot.waitUntil(lambda: "9 of 20" in desk.page.detail.text(), timeout=LONG)
+    lines = [it for it in desk.page.detail.text().splitlines() if it.startswith("  Science")]
+    assert len(lines) == 2
+    assert "45.0 % · 9 of 20" in lines[0]
+    assert "2 measurements" in lines[1]
+    for origin in ("first", "second", "seed 42", "dataset science", "exact v1"):
+        assert origin in lines[1]
 
 
 def test_that_undo_works_after_a_restart_and_says_what_came_back(
@@ -549,7 +668,7 @@ def test_that_the_parts_of_the_page_are_remembered_and_have_actions_of_their_own
 
 
 @pytest.mark.parametrize("folded", [(), ("0",)])
-def test_that_a_forest_keeps_order_and_parents_stand_between_their_children(
+def test_that_a_forest_keeps_order_and_parents_stand_beside_their_first_child(
     folded: tuple[str, ...],
 ) -> None:
     nodes = [GraphNode("0", "", "root")]
@@ -563,7 +682,7 @@ def test_that_a_forest_keeps_order_and_parents_stand_between_their_children(
         if children:
             rows = [forest.place[child][1] for child in children]
             assert rows == sorted(rows)
-            assert rows[0] <= forest.place[key][1] <= rows[-1]
+            assert forest.place[key][1] == rows[0]
     assert len(forest.place) == (2 if folded else 201)
     assert forest.hidden == ({"0": 199} if folded else {})
     assert forest.place["alone"][0] == 0

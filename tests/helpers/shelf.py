@@ -41,7 +41,7 @@ def write(home: Home, name: str, parent: str, kind: str, storage: Storage) -> Ch
     if kind == "base":
         facts["weights"] = str(_outside(home))
     else:
-        (folder / "model.safetensors").write_bytes(b"w" * SIZES[name])
+        (folder / "model.safetensors").write_bytes(b"w" * SIZES.get(name, 100))
     if storage != "adapter":
         (folder / "tokenizer.json").write_text("{}")
     made = Checkpoint(
@@ -110,6 +110,34 @@ def lay_out(home: Home, store: Store, *, name: str = "first") -> str:
     events.append(RunFinished(status="stopped", seconds=9.0))
     store.record(uid, events, t=200.0)
     write(home, "copy", "nf4", "prune", "full")
+    return uid
+
+
+def later_run(
+    home: Home, store: Store, name: str, stages: tuple[str, ...], *, created: float, files: bool
+) -> str:
+    """A finished run whose stages each made a checkpoint out of `base`, with files or without; its id."""
+    uid = store.queue_run("{}", name=name, seed=7, base="tiny", created=created)
+    store.claim(uid, 999_999_999, 1.0)
+    plan = (PlannedStage(id=it, kind="sdft", source="base", role="recovered") for it in stages)
+    events: list[Event] = [RunStarted(session=1, stages=tuple(plan), environment={})]
+    for it in stages:
+        folder = folder_of(home.checkpoints, ids(it))
+        if files:
+            write(home, it, "base", "sdft", "full")
+        events += [
+            CheckpointSaved(
+                stage=it,
+                identity=ids(it),
+                parent=ids("base"),
+                stage_kind="sdft",
+                path=folder.relative_to(home.path).as_posix(),
+                bytes=100,
+            ),
+            StageFinished(stage=it, status="done", checkpoint=ids(it), reused=False, seconds=1.0),
+        ]
+    events.append(RunFinished(status="done", seconds=9.0))
+    store.record(uid, events, t=created + 1)
     return uid
 
 
