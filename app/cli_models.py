@@ -68,7 +68,13 @@ def register(app: typer.Typer, wants_json: Callable[[], bool]) -> None:
         merged: Annotated[
             bool, typer.Option("--merged", help="One whole network in safetensors (the default).")
         ] = False,
-        adapter: Annotated[bool, typer.Option("--adapter", help="The LoRA delta alone.")] = False,
+        adapter: Annotated[
+            bool,
+            typer.Option(
+                "--adapter",
+                help="The LoRA delta alone; not of an adapter that lies over another adapter.",
+            ),
+        ] = False,
         packed: Annotated[bool, typer.Option("--packed", help="NF4 weights as packed.")] = False,
         dtype: Annotated[
             str, typer.Option("--dtype", help="Precision of merged weights; auto keeps the stored.")
@@ -81,6 +87,11 @@ def register(app: typer.Typer, wants_json: Callable[[], bool]) -> None:
         form = "adapter" if adapter else "packed" if packed else "merged"
         home = Home.default()
         node = find(_look(home), checkpoint)
+        if form == "adapter" and node.over:
+            raise UserError(
+                f"{node.title} exports {model_words.MERGED_ONLY.format(over=node.over)}.",
+                "Leave --adapter out: one whole network holds both.",
+            )
         job = Job(
             "export", node.key, str(folder.expanduser().absolute()), {"form": form, "dtype": dtype}
         )

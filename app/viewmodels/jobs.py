@@ -203,6 +203,15 @@ class JobsViewModel(QObject):
         return {} if task is None or task.outcome is None else task.outcome.result
 
     @property
+    def exporting(self) -> frozenset[str]:
+        """Identities of the checkpoints whose files are being read, or soon will be."""
+        return frozenset(
+            task.job.source
+            for task in self._tasks.values()
+            if task.job.kind == "export" and task.state in (RUNNING, WAITING)
+        )
+
+    @property
     def working(self) -> int:
         """How many jobs work or wait."""
         return sum(task.state in (RUNNING, WAITING) for task in self._tasks.values())

@@ -27,6 +27,10 @@ _TITLES = {
     "fraction": "Fraction",
     "state": "State",
 }
+_ABOUT = {
+    "scores": "Newest accuracy of each task; sorted by the first.",
+    "fraction": "Recovered fraction of each task; sorted by the first.",
+}
 _RIGHT = frozenset({"size", "scores", "fraction"})
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -73,6 +77,8 @@ class CheckpointsModel(QAbstractTableModel):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
             return _TITLES[COLUMNS[section]]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _ABOUT.get(COLUMNS[section])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(COLUMNS[section])
         return None
@@ -85,7 +91,8 @@ class CheckpointsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(node, column)
         if role == SORT_ROLE:
-            return node.size if column == "size" else self._text(node, column).casefold()
+            numbers = {"size": node.size, "scores": node.score, "fraction": node.recovered}
+            return numbers.get(column, self._text(node, column).casefold())
         if role == KEY_ROLE:
             return node.key
         if role == ROLE_ROLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ STATE_ABOUT = {
 }
 GONE = frozenset({"missing", "deleted"})
 STORAGE = {"full": "whole weights", "nf4": "packed NF4 weights", "adapter": "LoRA adapter"}
+MERGED_ONLY = "merged only: it lies over the adapter {over} and means nothing without it"
 IDENTITY_CHARACTERS = 12
 MOST_NAMED = 6
 
@@ -50,6 +52,9 @@ class NodeView:
         fraction: recovered fraction of each task, "" where there is none.
         state: see `STATES`.
         storage: "full", "nf4", "adapter" or "".
+        over: title of the adapter under this adapter, "" where there is none.
+        score: accuracy (0-1) in the first of the tasks, to sort by; -1 where nothing was measured.
+        recovered: fraction of the first of the tasks, to sort by; the least number where there is none.
         tip: what stands behind the numbers.
         search: lower-case text to look for words in.
         path: relative to the home folder.
@@ -76,6 +81,9 @@ class NodeView:
     path: str
     folder: str
     can_be_base: bool
+    over: str = ""
+    score: float = -1.0
+    recovered: float = -math.inf
     source: tuple[str, str] = ("", "")
 
     @property
@@ -166,6 +174,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         ((kind, str(item.spec[kind])) for kind in ("name", "hub", "gguf") if item.spec.get(kind)),
         ("folder", str(folder)),
     )
+    sound = [it for it in _fractions(shelf, item, newest).values() if it.sound]
     searched = (title, item.kind, role, every, state, item.storage)
     return NodeView(
         key=item.identity,
@@ -177,7 +186,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         run=run,
         size=item.bytes,
         scores=_scores(newest),
-        fraction=" · ".join(it.text for it in _fractions(shelf, item, newest).values() if it.sound),
+        fraction=" · ".join(it.text for it in sound),
         state=item.state,
         state_text=state,
         storage=item.storage,
@@ -186,8 +195,18 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         path=item.path,
         folder=str(folder),
         can_be_base=item.state == "present" and item.storage == "full",
+        over=_over(shelf, item),
+        score=next((it.correct / it.n for it in newest.values()), -1.0),
+        recovered=next((it.value for it in sound if it.value is not None), -math.inf),
         source=source if item.kind == "base" else ("folder", str(folder)),
     )
+
+
+def _over(shelf: Shelf, item: Item) -> str:
+    """Title of the adapter that an adapter lies over; it can be exported merged only."""
+    parent = shelf.items.get(item.parent or "")
+    stacked = parent is not None and item.storage == parent.storage == "adapter"
+    return _title(parent) if stacked and parent is not None else ""
 
 
 def _newest(scores: tuple[ScoreRow, ...]) -> dict[str, ScoreRow]:
@@ -290,6 +309,7 @@ def _identity(shelf: Shelf, item: Item, names: Mapping[str, str]) -> list[Fact]:
         Fact("kind", words.KIND_ABOUT.get(item.kind, item.kind)),
         Fact("made from", " ← ".join(chain)),
         Fact("holds", f"{storage}, opened over {needs}" if needs else storage),
+        Fact("exports", MERGED_ONLY.format(over=over) if (over := _over(shelf, item)) else ""),
         Fact("on the disk", words.size(item.bytes) if item.bytes else ""),
         Fact("folder", str(item.folder)),
         Fact("weights", str(item.weights) if item.weights else ""),
@@ -375,6 +395,9 @@ def loss(plan: Removal, names: Mapping[str, str]) -> tuple[str, str]:
         parts.append(
             f"When resumed, {_listed(list(plan.resumes))} would have to make it again first."
         )
+    if plan.based:
+        have = "it is its base" if len(plan.based) == 1 else "it is their base"
+        parts.append(f"{_listed(list(plan.based))} cannot be run without it: {have}.")
     if plan.measured:
         parts.append(
             f"{counted(plan.measured, 'score')} stay readable; they cannot be measured again."

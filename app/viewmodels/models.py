@@ -259,8 +259,13 @@ class ModelsViewModel(QObject):
         size = self._look.shelf.trash_bytes if self._look is not None else 0
         return words.size(size) if size else ""
 
-    def question(self, key: str) -> Question:
-        """What is lost with a checkpoint, said exactly."""
+    def question(self, key: str, busy: frozenset[str] = frozenset()) -> Question:
+        """What is lost with a checkpoint, said exactly.
+
+        Args:
+            key: of the checkpoint.
+            busy: keys of checkpoints that are being exported: neither they nor what they need may go.
+        """
         if self._look is None:
             return _refused("The checkpoints are being read.", "Try again in a moment.")
         try:
@@ -272,6 +277,10 @@ class ModelsViewModel(QObject):
             return _refused(
                 f"A running run uses this checkpoint: {running}.",
                 "Stop the run, or wait for its end.",
+            )
+        if busy.intersection(it.identity for it in plan.items):
+            return _refused(
+                "This checkpoint is being exported.", "Cancel the export, or wait for its end."
             )
         names = model_words.names_of(self._look.shelf)
         title, text = model_words.loss(plan, names)

@@ -162,7 +162,7 @@ class CheckpointsPanel(Page):
         node = self._model.selected
         if node is None or not self.possible("delete"):
             return
-        question = self._model.question(node.key)
+        question = self._model.question(node.key, self._application.jobs.exporting)
         if question.refusal:
             self._application.message.emit("error", question.refusal, question.hint)
         elif self._dialogs.confirm(self, question.title, question.text, question.accept):

@@ -18,6 +18,7 @@ FORMS = {
     ),
     "adapter": (("merged", "Safetensors, merged into its base"), ("adapter", "LoRA adapter alone")),
 }
+STACKED = "not possible, it lies over the adapter "
 
 
 class ExportMenu:
@@ -33,7 +34,9 @@ class ExportMenu:
         menu = QMenu(self._parent)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for form, text in FORMS.get(node.storage, ()):
-            action = menu.addAction(f"{text}…")
+            stacked = form == "adapter" and bool(node.over)
+            action = menu.addAction(f"{text}: {STACKED}{node.over}" if stacked else f"{text}…")
+            action.setEnabled(not stacked)
             action.triggered.connect(lambda _=False, form=form: self.start(node, form))
         menu.popup(QCursor.pos())
         return menu

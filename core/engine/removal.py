@@ -37,6 +37,7 @@ class Removal:
         bytes: freed on the disk, in the end.
         live: names of running runs that use any of them: then nothing is deleted.
         resumes: names of unfinished runs that would have to make these again when resumed.
+        based: names of waiting and unfinished runs whose recipe has one of these folders as its base.
         measured: number of scores that stay readable but cannot be measured again.
         outside: folder of weights that is not ours and stays as it is.
     """
@@ -47,6 +48,7 @@ class Removal:
     bytes: int
     live: tuple[str, ...]
     resumes: tuple[str, ...]
+    based: tuple[str, ...]
     measured: int
     outside: Path | None
 
@@ -79,6 +81,12 @@ def plan_removal(shelf: Shelf, identity: str) -> Removal:
                 grown = True
     items = (chosen, *dependants)
     users = {run for item in items for run in shelf.used.get(item.identity, ())}
+    folders = {str(item.folder) for item in items}
+    based = {
+        uid
+        for uid, run in shelf.runs.items()
+        if run.base in folders and run.status in _RESUMABLE | {"queued"}
+    }
     remade = (
         it
         for it in shelf.items.values()
@@ -92,8 +100,13 @@ def plan_removal(shelf: Shelf, identity: str) -> Removal:
         live=_names(shelf, users & shelf.live),
         resumes=_names(
             shelf,
-            {run for run in users if run in shelf.runs and shelf.runs[run].status in _RESUMABLE},
+            {
+                run
+                for run in users - based
+                if run in shelf.runs and shelf.runs[run].status in _RESUMABLE
+            },
         ),
+        based=_names(shelf, based),
         measured=sum(len(shelf.scores.get(item.identity, ())) for item in items),
         outside=chosen.weights,
     )

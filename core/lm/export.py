@@ -38,6 +38,8 @@ CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ROOM_TO_SPARE = 64 * 2**20
 """Bytes left free on the disk beyond what is written."""
+NAME_DIGITS = 12
+"""Of an identity, in the name of what an adapter belongs over."""
 COPIED_AT_ONCE = 8 * 2**20
 LOOK_SECONDS = 0.2
 """How often the growing files are measured for the progress."""
@@ -275,13 +277,23 @@ def _name_base(checkpoint: Checkpoint, part: Path) -> None:
     """Tell PEFT what the adapter belongs over, by a name that means something elsewhere."""
     config = json.loads((part / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     parent = lineage(checkpoint)[1]
-    source = dict(lineage(checkpoint)[-1].spec)
-    config["base_model_name_or_path"] = (
-        source.get("hub") or source.get("name") or parent.facts.get("label") or parent.identity
-    )
+    config["base_model_name_or_path"] = _name_of(parent)
     _write_json(part / ADAPTER_CONFIG, config)
     if not any((part / name).is_file() for name in TOKENIZER_FILES):
         load_tokenizer(checkpoint).save_pretrained(part)
+
+
+def _name_of(parent: Checkpoint) -> str:
+    """Of a base what others know it by; of what a stage made its kind and identity, which nobody takes for it."""
+    if parent.kind != "base":
+        return f"{parent.kind}-{parent.identity[:NAME_DIGITS]}"
+    source = parent.spec
+    return str(
+        source.get("hub")
+        or source.get("name")
+        or Path(str(parent.facts.get("label", ""))).name
+        or parent.identity
+    )
 
 
 def _write_manifest(checkpoint: Checkpoint, part: Path) -> None:

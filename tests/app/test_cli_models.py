@@ -79,6 +79,15 @@ def test_that_a_name_that_fits_nothing_is_answered_with_what_there_is(
     assert ids("lora")[:12] in said
 
 
+def test_that_an_adapter_over_an_adapter_is_refused_with_the_reason(
+    own: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("export", "first:lora2", str(tmp_path / "out"), "--adapter") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "lora2 exports merged only: it lies over the adapter lora" in said
+    assert "Leave --adapter out" in said
+
+
 def test_that_two_forms_at_once_are_refused(
     own: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

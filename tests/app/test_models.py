@@ -87,6 +87,7 @@ def _queue(sample: Sample, qtbot: QtBot) -> Steps:
 def _node(key: str) -> NodeView:
     texts = dict.fromkeys(NodeView.__dataclass_fields__, "")
     numbers = {"size": 1, "can_be_base": False, "source": ("folder", key)}
+    numbers |= {"score": 0.5, "recovered": 0.5}
     return NodeView(**{**texts, **numbers, "key": key, "title": key, "search": key})  # type: ignore[arg-type]
 
 

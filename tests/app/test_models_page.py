@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -209,6 +209,66 @@ def test_that_the_table_shows_the_same_selects_the_same_and_sorts_by_size(
     assert page.graph.current == desk.application.models.selected.key
     choose(desk, "lora2")
     assert page.table.currentIndex().row() == titles.index("lora2")
+
+
+def test_that_scores_and_fractions_are_sorted_as_numbers(desk: Desk, qtbot: QtBot) -> None:
+    rows, nodes = desk.page.table.rows, list(desk.application.models.nodes())
+    scored = {"nf4": (0.095, "9.5 %"), "lora": (1.0, "100.0 %"), "base": (0.2, "20.0 %")}
+    rows.take(
+        [
+            replace(it, score=scored[it.title][0], scores=scored[it.title][1])
+            if it.title in scored
+            else it
+            for it in nodes
+        ]
+    )
+    desk.page.table.sortByColumn(COLUMNS.index("scores"), Qt.SortOrder.DescendingOrder)
+    assert desk.page.table.rows_shown()[:3] == ["lora", "base", "nf4"]
+
+
+def test_that_an_adapter_over_an_adapter_says_at_the_choice_that_it_exports_merged_only(
+    desk: Desk,
+) -> None:
+    choose(desk, "lora2")
+    assert "merged only: it lies over the adapter lora" in desk.page.detail.text()
+    menu = desk.page.export_menu(desk.application.models.selected)
+    offered = {action.text(): action.isEnabled() for action in menu.actions()}
+    menu.close()
+    assert offered == {
+        "Safetensors, merged into its base…": True,
+        "LoRA adapter alone: not possible, it lies over the adapter lora": False,
+    }
+
+
+def test_that_what_is_being_exported_is_not_deleted_nor_what_it_needs(
+    desk: Desk, tmp_path: Path
+) -> None:
+    jobs = desk.application.jobs
+    key = jobs.export(ids("lora"), str(tmp_path / "out"), "merged", "lora")
+    for name in ("lora", "nf4"):
+        choose(desk, name)
+        desk.page.delete()
+        assert desk.messages[-1][1] == "This checkpoint is being exported."
+    assert desk.dialogs.asked == []
+    choose(desk, "copy")
+    desk.dialogs.agree = False
+    desk.page.delete()
+    assert desk.dialogs.asked[-1][0] == "Delete prune?"
+    jobs.cancel(key)
+
+
+def test_that_the_question_names_runs_that_begin_from_the_checkpoint(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    model = desk.application.models
+    folder = model.node(ids("copy")).folder
+    with Store.open(desk.home.database) as store:
+        store.queue_run("{}", name="waits for it", seed=1, base=folder)
+    model.refresh()
+    qtbot.waitUntil(lambda: "waits for it" in model.question(ids("copy")).text, timeout=LONG)
+    assert "waits for it cannot be run without it: it is its base." in (
+        model.question(ids("copy")).text
+    )
 
 
 def test_that_the_table_model_keeps_the_rules(desk: Desk, qtmodeltester: ModelTester) -> None:

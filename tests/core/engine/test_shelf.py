@@ -112,6 +112,15 @@ def test_that_an_adapter_goes_with_what_it_is_opened_over_and_the_rest_stays(
     assert leaf.dependants == ()
 
 
+def test_that_runs_that_begin_from_its_folder_are_named(home: Home, store: Store) -> None:
+    lay_out(home, store)
+    folder = read(home, store).items[ids("copy")].folder
+    store.queue_run("{}", name="waits for it", seed=1, base=str(folder))
+    store.queue_run("{}", name="another", seed=1, base=str(folder.with_name("other")))
+    assert plan_removal(read(home, store), ids("copy")).based == ("waits for it",)
+    assert plan_removal(read(home, store), ids("nf4")).based == ()
+
+
 def test_that_deleting_keeps_rows_and_numbers_and_can_be_undone(home: Home, store: Store) -> None:
     lay_out(home, store)
     before = read(home, store)

@@ -134,6 +134,24 @@ def test_that_an_exported_adapter_gives_the_same_network_over_its_base(
     assert str(tree.base.path) not in (target / "adapter_config.json").read_text()
 
 
+def test_that_an_adapter_names_what_it_belongs_over_and_not_the_base_beneath_that(
+    tree: Tree, tmp_path: Path
+) -> None:
+    hub = replace(tree.base, path=tmp_path / "hub", spec={"kind": "base", "hub": "owner/name"})
+    shutil.copytree(tree.base.path, hub.path)
+    write_manifest(hub)
+    over_hub = replace(tree.first, parent_path=hub.path, path=tmp_path / "over hub")
+    shutil.copytree(tree.first.path, over_hub.path)
+    write_manifest(over_hub)
+    named = []
+    for checkpoint in (over_hub, tree.over_nf4):
+        target = tmp_path / f"out {checkpoint.identity[-1]}"
+        export(checkpoint, target, "adapter", provenance={})
+        config = json.loads((target / "adapter_config.json").read_text())
+        named.append(config["base_model_name_or_path"])
+    assert named == ["owner/name", "quantize-444444444444"]
+
+
 def test_that_a_packed_export_is_the_same_bytes(tree: Tree, tmp_path: Path) -> None:
     export(tree.nf4, tmp_path / "packed", "packed", provenance={})
     assert (tmp_path / "packed" / "model.safetensors").read_bytes() == (
