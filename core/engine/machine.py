@@ -35,8 +35,8 @@ SQLITE_NEEDED = (3, 37)  # the first with STRICT tables
 
 def database(home: Home) -> Verdict:
     """SQLite's version, and whether write-ahead logging works on the disk of the home folder."""
+    home.create()
     try:
-        home.create()
         with tempfile.TemporaryDirectory(dir=home.path, prefix="doctor-") as folder:
             return _database(Path(folder) / "check.sqlite3")
     except OSError as error:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from core.errors import UserError
+
 HOME_VARIABLE = "REKINDLE_HOME"
 _OWNER_ONLY = 0o700
 
@@ -60,8 +62,18 @@ class Home:
         return self.path / "runs" / uid
 
     def create(self) -> None:
-        """Make the folders where they are missing; a new root is readable by its owner only."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=_OWNER_ONLY, exist_ok=True)
-        for folder in (self.checkpoints, self.cache, self.path / "runs"):
-            folder.mkdir(exist_ok=True)
+        """Make the folders where they are missing; a new root is readable by its owner only.
+
+        Raises:
+            UserError: the disk does not let us.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+            for folder in (self.checkpoints, self.cache, self.path / "runs"):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The folder {self.path} cannot be written: {error.strerror or error}.",
+                f"Allow writing there, free some space, or name another folder by {HOME_VARIABLE}.",
+            ) from error

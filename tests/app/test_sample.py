@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import lzma
+import os
 import re
 from pathlib import Path
 
+import pytest
+
 from app import sample
+from core.errors import UserError
 from core.recipe.spec import Recipe
 from core.store.home import Home
 from core.store.store import Store
@@ -57,3 +61,27 @@ def test_that_an_existing_database_is_never_touched(tmp_path: Path) -> None:
     packed.write_bytes(lzma.compress(b"theirs"))
     assert not sample.install(home, packed)
     assert home.database.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("content", [b"no archive", lzma.compress(b"x" * 5000)[:60]])
+def test_that_a_damaged_sample_is_a_sentence_and_leaves_nothing(
+    content: bytes, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    packed = tmp_path / "s.xz"
+    packed.write_bytes(content)
+    with pytest.raises(UserError, match="could not be unpacked"):
+        sample.install(home, packed)
+    assert not [it for it in home.path.iterdir() if it.is_file()]
+
+
+def test_that_a_disk_without_links_gets_the_sample_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    home = Home(tmp_path / "home")
+    assert sample.install(home)
+    assert [it.name for it in home.path.iterdir() if it.is_file()] == ["rekindle.sqlite3"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from core.errors import UserError
 from core.store.home import Home
 
 
@@ -53,3 +54,10 @@ def test_that_everything_lies_under_the_home() -> None:
     assert home.cache == Path("/h/cache")
     assert home.settings == Path("/h/settings.json")
     assert home.run("abc") == Path("/h/runs/abc")
+
+
+def test_that_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        Home(tmp_path / "file" / "home").create()
+    assert "REKINDLE_HOME" in caught.value.hint
