@@ -18,10 +18,11 @@ from app.run_thread import Runner, Spawn
 from app.settings import Settings
 from app.viewmodels import bookkeeping
 from app.viewmodels.activity import Activity
-from app.viewmodels.background import Background
 from app.viewmodels.check import CheckViewModel
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.data import DataViewModel
+from app.viewmodels.doors import Doors
+from app.viewmodels.endings import announced
 from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.jobs import JobsViewModel
 from app.viewmodels.look import Look, Snapshot
@@ -63,12 +64,14 @@ class Application(QObject):
         settings: preferences.
         spawn: starts a worker process.
         in_process: runs workers inside their thread instead (for debugging).
+        notices: sentences to tell once the database is open.
     """
 
     runsChanged = Signal()
     runAdded = Signal(str)
     runEnded = Signal(str, str, str)  # uid, name, status: of a run that was at work until now
     message = Signal(str, str, str)  # level, text, hint
+    shut = Signal(str, str)  # text, hint: the database cannot be opened; `open_again` tries
     activeChanged = Signal()
     statusLineChanged = Signal()
 
@@ -79,15 +82,18 @@ class Application(QObject):
         *,
         spawn: Spawn = spawn.start,
         in_process: Runner | None = None,
+        notices: Sequence[str] = (),
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.home = home
         self.settings = settings
-        self._writer = Background(home.database, read_only=False, parent=self)
-        self._reader = Background(home.database, read_only=True, parent=self)
-        for background in (self._writer, self._reader):
-            background.failed.connect(self._failed)
+        self._notices = tuple(notices)
+        self._doors = Doors(home, self)
+        self._writer, self._reader = self._doors.writer, self._doors.reader
+        self._doors.failed.connect(self._failed)
+        self._doors.refused.connect(self._refused)
+        self._doors.opened.connect(self._opened)
         self._reader.databaseChanged.connect(self.refresh)
         self.runs = RunsModel(self)
         self.edits = RunEdits(self._write, self)
@@ -143,18 +149,28 @@ class Application(QObject):
         if self._begun:
             return
         self._begun = True
-        self.home.create()
+        self._doors.open()
         self.machine.begin()
-        self._writer.start()
-        self._writer.submit(bookkeeping.open_books, self._opened)
+
+    def open_again(self) -> None:
+        """Try again to open a database that could not be opened."""
+        self._doors.open()
 
     def _opened(self, books: bookkeeping.Books) -> None:
-        for notice in books.notices:
-            self.message.emit("warning", notice, "")
+        notices = "\n".join((*self._notices, *books.notices))
+        if notices:
+            self.message.emit("warning", notices, "")
         self.queue.restore(books.queue)
-        self._reader.start()
+        self._doors.read()
         self.refresh()
         self._reconcile.start()
+
+    def _refused(self, message: str, hint: str) -> None:
+        self._reading = False
+        self.new_run.start_answered()
+        self.shut.emit(message, hint)
+        if self._reader.isRunning():
+            self.refresh()  # what cannot be written can be read
 
     # runs
 
@@ -246,10 +262,7 @@ class Application(QObject):
 
     def sample_run(self) -> str:
         """A finished run to explore: the newest of the sample project, else the newest; "" for none."""
-        rows = [self._listing.entries[uid].row for uid in self._listing.order]
-        done = [row for row in rows if row.status == "done"]
-        of_sample = [row for row in done if SAMPLE_TAG in row.tags]
-        return next((row.uid for row in (*of_sample, *done)), "")
+        return self._listing.newest("done", SAMPLE_TAG) or self._listing.newest("done")
 
     def measure_storage(self, done: Callable[[Storage], None]) -> None:
         """Add up what lies in the home folder."""
@@ -274,8 +287,7 @@ class Application(QObject):
         self.estimates.close()
         self.data.close()
         self.jobs.close()
-        for background in (self._reader, self._writer):
-            background.close()
+        self._doors.close()
 
     # inside
 
@@ -333,20 +345,12 @@ class Application(QObject):
         if model is not None:
             model.ended(status)
             if own:
-                self._announce(model, status)
+                text, hint = model.failure
+                level, told, hint = announced(model.name, status, text or model.status_text, hint)
+                if told:
+                    self.message.emit(level, told, hint)
         self._deletion.ended(uid)
         self.refresh()
-
-    def _announce(self, model: RunViewModel, status: str) -> None:
-        text, hint = model.failure
-        if status == "failed":
-            self.message.emit("error", f"{model.name}: {text or model.status_text}", hint)
-        elif status == "interrupted":
-            self.message.emit(
-                "warning",
-                f"{model.name} was interrupted.",
-                "Resume goes on from what it saved last.",
-            )
 
     def _look_after(self) -> None:
         self._writer.submit(bookkeeping.reconcile_quietly)

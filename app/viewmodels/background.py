@@ -3,7 +3,8 @@
 Two such threads serve the window: one that reads and one that writes. A job is a function of the thread's
 store; its answer is handed to a callback on the thread that owns the `Background` object. A job that
 fails with a `UserError` is reported by `failed`; a defect ends the thread with its traceback, and the
-window's excepthook tells the person.
+window's excepthook tells the person. Where the database cannot be opened the thread ends, too: jobs given
+from then on fail at once, until `admit` and `start` try again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, QThread, Signal, Slot
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from core.errors import UserError
 from core.store.store import Store
@@ -38,7 +39,8 @@ class Background(QThread):
     """
 
     databaseChanged = Signal()
-    failed = Signal(str, str)  # message, hint
+    failed = Signal(str, str)  # message, hint: of a job
+    refused = Signal(str, str)  # message, hint: the database cannot be opened
     _answered = Signal(object)
 
     def __init__(self, database: Path, *, read_only: bool, parent: QObject | None = None) -> None:
@@ -47,11 +49,24 @@ class Background(QThread):
         self._read_only = read_only
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = False
+        self._refusal: tuple[str, str] | None = None
         self._answered.connect(self._deliver)
 
     def submit(self, job: Callable[[Store], T], done: Callable[[T], None] | None = None) -> None:
         """Run `job(store)` in the thread, then `done(answer)` on the thread that owns this object."""
-        self._jobs.put((job, done))
+        if self._refusal is None:
+            self._jobs.put((job, done))
+            return
+        message, hint = self._refusal
+        QTimer.singleShot(0, self, lambda: self.failed.emit(message, hint))
+
+    def refuse(self, message: str, hint: str) -> None:
+        """Let jobs fail with these words until the database has been opened."""
+        self._refusal = message, hint
+
+    def admit(self) -> None:
+        """Take jobs again; call it before `start` tries again."""
+        self._refusal = None
 
     def close(self) -> None:
         """Finish the jobs already given, drop their answers, and end the thread."""
@@ -64,7 +79,8 @@ class Background(QThread):
         try:
             store = Store.open(self._database, read_only=self._read_only)
         except UserError as error:
-            self.failed.emit(error.message, error.hint)
+            self.refuse(error.message, error.hint)
+            self.refused.emit(error.message, error.hint)
             return
         with store:
             version = store.data_version()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.viewmodels.run_edits import KEPT_DAYS
 from core.engine import liveness
+from core.errors import UserError
 from core.store.store import Store
 
 SECONDS_PER_DAY = 86400
@@ -21,11 +22,18 @@ class Books:
 
 
 def open_books(store: Store) -> Books:
-    """First job of the writer: dead workers' runs are marked, and what was deleted long ago is purged."""
-    reconcile_quietly(store)
-    if not store.read_only:
-        store.purge_deleted(time.time() - KEPT_DAYS * SECONDS_PER_DAY)
-    return Books(tuple(store.notices), tuple(store.queue()))
+    """First job of the writer: dead workers' runs are marked, and what was deleted long ago is purged.
+
+    Where another program does not let us write just now, both wait for another start.
+    """
+    notices = list(store.notices)
+    try:
+        reconcile_quietly(store)
+        if not store.read_only:
+            store.purge_deleted(time.time() - KEPT_DAYS * SECONDS_PER_DAY)
+    except UserError as error:
+        notices.append(str(error))
+    return Books(tuple(notices), tuple(store.queue()))
 
 
 def reconcile_quietly(store: Store) -> None:

@@ -20,3 +20,19 @@ BAD = frozenset({"failed", "interrupted"})
 def told(name: str, status: str) -> tuple[str, str]:
     """Title and text; both "" for a state that is no end."""
     return _TITLES.get(status, "").format(name=name), _TEXTS.get(status, "")
+
+
+def announced(name: str, status: str, text: str, hint: str) -> tuple[str, str, str]:
+    """Level, text and hint of what the window says itself; a text of "" says nothing.
+
+    Args:
+        name: the run's.
+        status: how it ended.
+        text, hint: of its failure.
+    """
+    match status:
+        case "failed":
+            return "error", f"{name}: {text}", hint
+        case "interrupted":
+            return "warning", f"{name} was interrupted.", "Resume goes on from what it saved last."
+    return "info", "", ""

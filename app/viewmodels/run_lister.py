@@ -41,6 +41,12 @@ class RunListing:
     known: Vocabulary | None = None
     complete: bool = True
 
+    def newest(self, status: str, tag: str = "") -> str:
+        """The newest run in a state, with a tag where one is named; "" for none."""
+        rows = (self.entries[uid].row for uid in self.order)
+        fitting = (it.uid for it in rows if it.status == status and (not tag or tag in it.tags))
+        return next(fitting, "")
+
 
 class RunLister:
     """Its state belongs to the reader's thread."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.viewmodels import words
+from core.errors import UserError
 from core.store.home import HOME_VARIABLE, Home
 
 
@@ -27,15 +28,26 @@ class Storage:
 
 
 def measure(home: Home) -> Storage:
-    """Add up what lies in the home folder; files that vanish meanwhile count nothing."""
+    """Add up what lies in the home folder; files that vanish meanwhile count nothing.
+
+    Raises:
+        UserError: the folder is not there.
+    """
     database = sum(_size(path) for path in home.path.glob(f"{home.database.name}*"))
     parts = (
         ("Database", database),
         ("Checkpoints", _tree(home.checkpoints)),
+        ("Thrown away, can be put back", _tree(home.trash)),
         ("Cache", _tree(home.cache)),
         ("Logs of runs", _tree(home.path / "runs")),
     )
-    disk = shutil.disk_usage(home.path)
+    try:
+        disk = shutil.disk_usage(home.path)
+    except OSError as error:
+        raise UserError(
+            f"The folder {home.path} cannot be looked at: {error.strerror or error}.",
+            "Check that its disk is connected.",
+        ) from error
     return Storage(str(home.path), parts, disk.free, disk.total)
 
 

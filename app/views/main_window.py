@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, QThread, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Density, Settings
 from app.viewmodels.application import Application
-from app.viewmodels.fault_report import fault_report
 from app.viewmodels.presets import QUICKSTART
 from app.viewmodels.projects import Project
-from app.views import pages, run_notices
+from app.views import pages
 from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
 from app.views.first_steps import FirstSteps
@@ -31,6 +30,7 @@ from app.views.rail import Rail
 from app.views.shell_commands import Acts, ShellCommands, overlay_keys
 from app.views.shortcuts_drawer import ShortcutsDrawer
 from app.views.status_bar import StatusBar, window_title
+from app.views.telling import Telling
 from app.widgets.messages import Notice
 from app.widgets.theme import Theme
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 FIRST_SIZE = (1280, 800)
 SMALLEST_SIZE = (960, 600)
 APP_ICON = "fire"
-DIAGNOSE = "Copy diagnostics"
+NO_SAMPLE = "There is no finished run here."
 LAST_RUN = "shell.run"
 """The run shown last, in the settings."""
 
@@ -77,7 +77,6 @@ class MainWindow(QMainWindow):
         self.header = Header(theme, settings)
         self.stack = QStackedWidget()
         self.notice = Notice(theme)
-        self._fault = ("", "")
         listed = [(place.key, place.title, place.icon) for place in pages.LISTED]
         self.rail = Rail(theme, listed)
         self.status = StatusBar()
@@ -273,8 +272,9 @@ class MainWindow(QMainWindow):
         for keys, act in self._commands.shortcuts():
             QShortcut(QKeySequence(keys), self).activated.connect(act)
         application = self.application
-        application.message.connect(self._tell)
-        run_notices.connect(self.notice, application)
+        self._telling = Telling(self.notice, application, lambda: self._log())
+        application.message.connect(lambda *_: self.first_steps.set_busy(False))
+        application.shut.connect(lambda *_: self.first_steps.set_busy(False))
         application.runAdded.connect(self.open_run)
         application.runAdded.connect(lambda _: self.first_steps.set_busy(False))
         application.runEnded.connect(self.notifications.ended)
@@ -344,7 +344,7 @@ class MainWindow(QMainWindow):
         if key == "sample" and uid:
             self.open_run(uid)
         elif key == "sample":
-            self._tell("info", "There is no finished run here.", "Run the quickstart to make one.")
+            self._telling.tell("info", NO_SAMPLE, "Run the quickstart to make one.")
         elif key == "quickstart":
             self.first_steps.set_busy(True)
             self.application.start_preset(str(QUICKSTART))
@@ -357,17 +357,6 @@ class MainWindow(QMainWindow):
         self.raise_()
         self.activateWindow()
         self.open_run(uid)
-
-    def _tell(self, level: str, text: str, hint: str) -> None:
-        self.first_steps.set_busy(False)
-        self.notice.tell(level, text, hint)
-        if level == "error":
-            self._fault = (text, hint)
-            self.notice.offer(DIAGNOSE, self._copy_diagnostics)
-
-    def _copy_diagnostics(self) -> None:
-        QGuiApplication.clipboard().setText(fault_report(*self._fault, self._log()))
-        self.notice.remedy.setText("Copied")
 
     def _choose_density(self, density: Density) -> None:
         apply_density(self, density)
