@@ -13,10 +13,11 @@ from app.run_thread import Runner
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.fault_report import RecentLog
-from app.viewmodels.projects import projects, sample_home
+from app.viewmodels.projects import projects, refusal, remembered, sample_home
 from app.views.dialogs import Dialogs
 from app.views.main_window import MainWindow
 from app.widgets.theme import Theme
+from core.errors import UserError
 from core.store.home import Home
 
 
@@ -48,20 +49,38 @@ class Session(QObject):
         self._make = make
         self._dialogs = dialogs
         self.window: MainWindow | None = None
+        settings.on_trouble = lambda text, hint: self.tell("warning", text, hint)
         self.log = RecentLog()
 
     def open(self, home: Home) -> bool:
-        """Show a project instead of the one before; False when the person does not leave that one."""
+        """Show a project instead of the one before.
+
+        False when the person does not leave that one, or the other cannot be opened.
+        """
+        notices: list[str] = []
+        try:
+            home.create()
+        except UserError as error:
+            if self.window is not None:
+                self.tell("error", error.message, error.hint)
+                return False  # the first window opens whatever happens, and says it
+        else:
+            notices += self._install_sample(home)
         # Between the window that goes and the one that comes there is none.
         QGuiApplication.setQuitOnLastWindowClosed(False)
         try:
             if self.window is not None and not self._leave(self.window):
                 return False
-            if home in (self._own, sample_home(self._own)):
-                sample.install(home)
-            application = self._make(home, self._settings, in_process=self._in_process)
+            notices += [" ".join(told) for told in self._settings.notices]
+            self._settings.notices = ()
+            application = self._make(
+                home, self._settings, in_process=self._in_process, notices=notices
+            )
             self.window = MainWindow(application, self._settings, self._theme, self._dialogs)
-            self.window.show_project(projects(home, self._own), self.log.text)
+            if home not in self._shipped():
+                self._settings.projects = remembered(self._settings.projects, home)
+            known = projects(home, self._own, self._settings.projects)
+            self.window.show_project(known, self.log.text)
             self.window.project_wanted.connect(self._open_later)
             if not self._settings.geometry:
                 _fill_small_screen(self.window)
@@ -69,6 +88,19 @@ class Session(QObject):
         finally:
             QGuiApplication.setQuitOnLastWindowClosed(True)
         return True
+
+    def _install_sample(self, home: Home) -> list[str]:
+        """Give a project that begins with the sample runs its database; what went wrong."""
+        if home in self._shipped():
+            try:
+                sample.install(home)
+            except UserError as error:
+                return [str(error)]
+        return []
+
+    def _shipped(self) -> tuple[Home, Home]:
+        """The projects that begin with the sample runs."""
+        return self._own, sample_home(self._own)
 
     def tell(self, level: str, text: str, hint: str) -> None:
         """Show a message in the window that is open."""
@@ -81,6 +113,10 @@ class Session(QObject):
             self.window.application.close()
 
     def _open_later(self, path: str) -> None:
+        message, hint = refusal(Path(path))
+        if message and Home(Path(path)) not in self._shipped():
+            self.tell("error", message, hint)
+            return
         # The wish comes out of a menu of the window that is about to go.
         QTimer.singleShot(0, self, lambda: self.open(Home(Path(path))))
 

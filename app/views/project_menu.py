@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
@@ -11,9 +12,12 @@ from PySide6.QtWidgets import QMenu, QWidget
 from app.viewmodels.projects import Project
 from app.views.dialogs import Dialogs
 
+NEW = "New project…"
+NEW_ASKED = "A folder to make for the new project"
+NEW_NAME = "project"
 ANOTHER = "Open another folder…"
 FOLDER = "Open the folder"
-ASKED = "A folder with a project, or an empty one for a new project"
+ASKED = "A folder with a project, or an empty one"
 
 
 def project_menu(
@@ -39,6 +43,12 @@ def project_menu(
         if path is not None:
             wanted(path)
 
+    def make() -> None:
+        path = dialogs.new_folder(button, NEW_ASKED, str(Path(opened.path).parent / NEW_NAME))
+        if path:
+            wanted(path)
+
+    menu.addAction(NEW).triggered.connect(lambda: make())
     menu.addAction(ANOTHER).triggered.connect(lambda: ask())
     menu.addAction(FOLDER).triggered.connect(
         lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(opened.path))

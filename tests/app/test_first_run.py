@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -115,13 +115,16 @@ class Chosen(Answers):
     def ask_folder(self, parent: QWidget, title: str, start: str) -> str | None:
         return str(self.folder)
 
+    def new_folder(self, parent: QWidget, title: str, start: str) -> str:
+        return str(self.folder)
+
 
 @pytest.fixture
 def session(tmp_path: Path, theme: Theme, qtbot: QtBot) -> Iterator[Session]:
     own = Home(tmp_path / "own")
 
-    def make(home: Home, settings: Settings, **_: object) -> Application:
-        return Application(home, settings, spawn=no_worker)
+    def make(home: Home, settings: Settings, *, notices: Sequence[str], **_: object) -> Application:
+        return Application(home, settings, spawn=no_worker, notices=notices)
 
     made = Session(
         theme, Settings.load(own.settings), own, make=make, dialogs=Chosen(tmp_path / "third")
@@ -167,6 +170,87 @@ def test_that_a_window_too_large_for_the_screen_fills_it_at_the_first_start(
     room = window.screen().availableSize()
     assert room.width() <= FIRST_SIZE[0]  # the screen of the tests is small
     assert window.isMaximized()
+
+
+def said(session: Session) -> str:
+    """What stands above the page; "" for nothing."""
+    assert session.window is not None
+    notice = session.window.notice
+    return notice.accessibleName() if notice.isVisible() else ""
+
+
+@pytest.mark.qt_log_ignore("does not support (raise|grabbing)")
+def test_that_other_peoples_files_are_no_project_and_the_window_stays(
+    session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.open(Home(tmp_path / "own"))
+    first = session.window
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "thesis.tex").write_text("")
+    choose(session, "Open another folder…")
+    assert "holds other files" in said(session)
+    assert session.window is first
+    assert [it.name for it in (tmp_path / "third").iterdir()] == ["thesis.tex"]
+
+
+def test_that_a_project_that_cannot_be_written_does_not_take_the_window_away(
+    session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.open(Home(tmp_path / "own"))
+    first = session.window
+    (tmp_path / "file").write_text("")
+    assert not session.open(Home(tmp_path / "file" / "project"))
+    assert session.window is first
+    assert first is not None
+    assert first.isVisible()
+    assert "cannot be written" in said(session)
+
+
+def test_that_a_home_that_cannot_be_written_still_opens_a_window_that_says_so(
+    session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "file").write_text("")
+    home = Home(tmp_path / "file" / "project")
+    assert session.open(home)
+    qtbot.waitUntil(lambda: "cannot be written" in said(session))
+    assert session.window is not None
+    assert session.window.notice.remedy.text().strip() == "Try again"
+    (tmp_path / "file").unlink()
+    session.window.notice.remedy.click()
+    qtbot.waitUntil(lambda: session.window.application.runs.loaded, timeout=15_000)
+    assert said(session) == ""
+
+
+def test_that_what_was_wrong_with_the_preferences_is_said_once(
+    theme: Theme, tmp_path: Path, qtbot: QtBot, session: Session
+) -> None:
+    session._settings.notices = (("The preferences could not be read.", "Defaults."),)
+    session.open(Home(tmp_path / "own"))
+    qtbot.waitUntil(lambda: "preferences could not be read" in said(session), timeout=15_000)
+    assert session._settings.notices == ()
+
+
+@pytest.mark.qt_log_ignore("does not support (raise|grabbing)")
+def test_that_a_new_project_is_made_and_found_again_in_the_menu(
+    session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    own = Home(tmp_path / "own")
+    session.open(own)
+    first = session.window
+    choose(session, "New project…")
+    qtbot.waitUntil(lambda: session.window is not first, timeout=15_000)
+    second = session.window
+    assert second is not None
+    assert second.header.project.text() == "third ▾"
+    qtbot.waitUntil(lambda: second.application.runs.loaded, timeout=15_000)
+    choose(session, OWN)
+    qtbot.waitUntil(lambda: session.window is not second, timeout=15_000)
+    third = session.window
+    choose(session, "third")
+    qtbot.waitUntil(lambda: session.window is not third, timeout=15_000)
+    assert session.window is not None
+    assert session.window.application.home == Home(tmp_path / "third")
+    assert Settings.load(own.settings).projects == [str(tmp_path / "third")]
 
 
 @pytest.mark.qt_log_ignore("does not support (raise|grabbing)")
