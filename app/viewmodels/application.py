@@ -242,9 +242,10 @@ class Application(QObject):
         return self._activity.active(self._listing.running)
 
     def pace(self, uid: str) -> str:
-        """ "step 128 of 200 · 21 s/step · ends 14:52" of a run that is followed, else ""."""
+        """ "step 128 of 200 · 21 s/step · ends 14:52 · worker 1.0 GiB" of a run that is followed, else ""."""
         model = self._open.get(uid)
-        return model.pace_text if model is not None else ""
+        parts = (model.pace_text, model.memory_text) if model is not None else ()
+        return " · ".join(filter(None, parts))
 
     def device(self, uid: str) -> str:
         """The device that a run's recipe asks for."""

@@ -1,7 +1,8 @@
 """What NVIDIA's management library says of the GPUs. A machine without it has none, and that is no error.
 
 The library is imported and used in the sampling thread only: its first call may take a second. Values that
-a GPU does not tell (a power limit in a virtual machine, a temperature) are None, not zero.
+a GPU does not tell (the power in a virtual machine, memory of its own where it shares the host's) are None,
+not zero. A GPU that stops answering is left out until it answers again; the others keep their places.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ MILLIWATTS = 1000
 
 @dataclass(frozen=True)
 class GpuReading:
-    """One GPU at one moment: per cent, bytes, degrees Celsius, watts."""
+    """One GPU at one moment: per cent, bytes, degrees Celsius, watts; `place` is the driver's number for it."""
 
     name: str
-    memory_used: int
-    memory_total: int
+    memory_used: int | None = None
+    memory_total: int | None = None
     utilisation: float | None = None
     temperature: float | None = None
     power: float | None = None
+    place: int = 0
 
 
 def load() -> ModuleType:
@@ -49,12 +51,18 @@ class Gpus:
     def __init__(self, library: Callable[[], ModuleType] = load) -> None:
         self._library = library
         self._nvml: Any = None
-        self._handles: list[tuple[Any, str]] = []
+        self._handles: list[tuple[int, Any, str]] = []
         self.reason = NO_GPU
+        self._said = ""  # by the driver, when it last refused an answer
 
     def open(self) -> None:
         """Load the driver's library; `reason` says why not."""
-        nvml: Any = self._library()
+        try:
+            nvml: Any = self._library()
+        except ImportError as error:
+            self.reason = f"GPUs cannot be looked for: {error}."
+            logger.warning("no GPU metrics: %s", error)
+            return
         try:
             nvml.nvmlInit()
         except nvml.NVMLError as error:
@@ -62,38 +70,46 @@ class Gpus:
             logger.info("no GPU metrics: %s", error)
             return
         self._nvml = nvml
-        try:
-            for place in range(nvml.nvmlDeviceGetCount()):
-                handle = nvml.nvmlDeviceGetHandleByIndex(place)
-                self._handles.append((handle, _text(nvml.nvmlDeviceGetName(handle))))
-        except nvml.NVMLError as error:
-            self.reason = f"The GPUs cannot be read: {error}."
-            logger.warning("no GPU metrics: %s", error)
-            return
-        if self._handles:
-            self.reason = ""
+        for place in range(self._ask("nvmlDeviceGetCount") or 0):
+            handle = self._ask("nvmlDeviceGetHandleByIndex", place)
+            name = None if handle is None else self._ask("nvmlDeviceGetName", handle)
+            if name is not None:
+                self._handles.append((place, handle, _text(name)))
+        if self._said:
+            logger.warning("not every GPU can be read: %s", self._said)
+        self._judge(bool(self._handles))
 
     def read(self) -> tuple[GpuReading, ...]:
-        """All GPUs now; one that has vanished is left out."""
-        found = []
-        for handle, name in self._handles:
-            memory = self._ask("nvmlDeviceGetMemoryInfo", handle)
-            if memory is None:
-                continue
-            rates = self._ask("nvmlDeviceGetUtilizationRates", handle)
-            heat = self._ask("nvmlDeviceGetTemperature", handle, 0)  # 0: the core's sensor
-            power = self._ask("nvmlDeviceGetPowerUsage", handle)
-            found.append(
-                GpuReading(
-                    name,
-                    int(memory.used),
-                    int(memory.total),
-                    None if rates is None else float(rates.gpu),
-                    None if heat is None else float(heat),
-                    None if power is None else power / MILLIWATTS,
-                )
-            )
-        return tuple(found)
+        """All GPUs now; one that does not answer is left out, and `reason` says when none does."""
+        self._said = ""
+        asked = (self._read(place, handle, name) for place, handle, name in self._handles)
+        found = tuple(reading for reading in asked if reading is not None)
+        if self._handles:
+            self._judge(bool(found))
+        return found
+
+    def _judge(self, some: bool) -> None:
+        if some:
+            self.reason = ""
+        elif self._said:
+            self.reason = f"The GPUs cannot be read: {self._said}."
+
+    def _read(self, place: int, handle: Any, name: str) -> GpuReading | None:
+        memory = self._ask("nvmlDeviceGetMemoryInfo", handle)
+        rates = self._ask("nvmlDeviceGetUtilizationRates", handle)
+        heat = self._ask("nvmlDeviceGetTemperature", handle, 0)  # 0: the core's sensor
+        power = self._ask("nvmlDeviceGetPowerUsage", handle)
+        if memory is rates is heat is power is None:
+            return None
+        return GpuReading(
+            name,
+            None if memory is None else int(memory.used),
+            None if memory is None else int(memory.total),
+            None if rates is None else float(rates.gpu),
+            None if heat is None else float(heat),
+            None if power is None else power / MILLIWATTS,
+            place,
+        )
 
     def close(self) -> None:
         """Let the library go."""
@@ -106,7 +122,8 @@ class Gpus:
         """A call's answer, None where this GPU or driver does not give one."""
         try:
             return getattr(self._nvml, name)(*arguments)
-        except self._nvml.NVMLError:
+        except self._nvml.NVMLError as error:
+            self._said = str(error)
             return None
 
 

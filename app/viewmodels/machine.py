@@ -59,15 +59,15 @@ class Sample:
             "read": self.disk_read / MIB,
             "write": self.disk_write / MIB,
         }
-        for place, gpu in enumerate(self.gpus):
-            found[f"{GPU}{place}.memory"] = gpu.memory_used / GIB
+        for gpu in self.gpus:
             for key, value in (
+                ("memory", None if gpu.memory_used is None else gpu.memory_used / GIB),
                 ("utilisation", gpu.utilisation),
                 ("temperature", gpu.temperature),
                 ("power", gpu.power),
             ):
                 if value is not None:
-                    found[f"{GPU}{place}.{key}"] = value
+                    found[f"{GPU}{gpu.place}.{key}"] = value
         return found
 
 
@@ -119,6 +119,7 @@ class _Sampler(QThread):
         self._before: tuple[float, int, int] | None = None
         self.pids: Mapping[str, int] = {}
         self.missed = False
+        self._reason: str | None = None
 
     def end(self) -> None:
         """End the thread and wait for it."""
@@ -128,7 +129,7 @@ class _Sampler(QThread):
     def run(self) -> None:
         """The thread's loop."""
         self._gpus.open()
-        self.told.emit(self._gpus.reason)
+        self._tell()
         psutil.cpu_percent()  # the first call only sets the beginning
         ended = self._end.wait(FIRST_SECONDS)
         while not ended:
@@ -146,7 +147,14 @@ class _Sampler(QThread):
             self.missed = True
             return
         self.missed = False
+        self._tell()
         self.sampled.emit(sample)
+
+    def _tell(self) -> None:
+        """Say why there is no GPU, whenever that has changed."""
+        if self._gpus.reason != self._reason:
+            self._reason = self._gpus.reason
+            self.told.emit(self._reason)
 
     def _look(self) -> Sample:
         memory = psutil.virtual_memory()
@@ -245,7 +253,7 @@ class MachineMonitor(QObject):
         if self.latest.gpus:
             first = self.latest.gpus[0]
             more = f" · {len(self.latest.gpus)} GPUs" if len(self.latest.gpus) > 1 else ""
-            return f"{first.name} · {words.of(first.memory_used, first.memory_total)}{more}"
+            return f"{first.name} · {_memory(first) or 'memory of the host'}{more}"
         host = words.of(self.latest.memory_used, self.latest.memory_total)
         return f"CPU {self.latest.threads} threads · {host}"
 
@@ -278,11 +286,17 @@ class MachineMonitor(QObject):
 
 def gpu_line(gpu: GpuReading) -> str:
     """ "RTX 4090: 7.4 / 24.0 GiB, 93 % busy, 61 °C, 312 W"; what is not known is left out."""
-    parts = [words.of(gpu.memory_used, gpu.memory_total)]
+    parts = [_memory(gpu)]
     if gpu.utilisation is not None:
         parts.append(f"{gpu.utilisation:.0f} % busy")
     if gpu.temperature is not None:
         parts.append(f"{gpu.temperature:.0f} °C")
     if gpu.power is not None:
         parts.append(f"{gpu.power:.0f} W")
-    return f"{gpu.name}: {', '.join(parts)}"
+    return f"{gpu.name}: {', '.join(filter(None, parts))}"
+
+
+def _memory(gpu: GpuReading) -> str:
+    if gpu.memory_used is None or gpu.memory_total is None:
+        return ""
+    return words.of(gpu.memory_used, gpu.memory_total)

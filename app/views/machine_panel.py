@@ -80,19 +80,19 @@ class MachinePanel(QWidget):
     def refresh(self) -> None:
         """Take the last hour."""
         latest = self._monitor.latest
-        gpus = len(latest.gpus) if latest is not None else 0
-        self.charts["heat"].setVisible(gpus > 0)
-        self.no_gpu.setVisible(gpus == 0)
+        gpus = [gpu.place for gpu in latest.gpus] if latest is not None else []
+        self.charts["heat"].setVisible(bool(gpus))
+        self.no_gpu.setVisible(not gpus)
         self.no_gpu.setText(self._monitor.gpu_reason)
         for key, chart in self.charts.items():
             chart.set_lines(self._lines(key, gpus))
         self.setToolTip("\n".join(self._monitor.lines()))
 
-    def _lines(self, chart: str, gpus: int) -> Sequence[Line]:
+    def _lines(self, chart: str, gpus: Sequence[int]) -> Sequence[Line]:
         hues = self._theme.tokens.extra
         wanted = [(key, name, hue) for key, name, hue in PLAIN[chart]]
-        for place in range(gpus):
-            which = f" {place}" if gpus > 1 else ""
+        for place in gpus:
+            which = f" {place}" if len(gpus) > 1 or place else ""
             wanted += [
                 (f"{GPU}{place}.{key}", f"{name}{which}", hue + place)
                 for key, name, hue in OF_A_GPU[chart]

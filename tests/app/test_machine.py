@@ -92,8 +92,89 @@ def test_that_what_a_gpu_does_not_tell_is_unknown_and_not_zero() -> None:
     assert gpu_line(reading) == "RTX 4090: 7.4 / 24.0 GiB, 61 °C"
 
 
-def test_that_a_vanished_gpu_is_left_out() -> None:
-    assert opened(fake_nvml(nvmlDeviceGetMemoryInfo=refuse)).read() == ()
+ASKED = ("MemoryInfo", "UtilizationRates", "Temperature", "PowerUsage")
+
+
+def lost(places: set[int], real: ModuleType) -> dict[str, Any]:
+    """The calls of a driver on which these GPUs have stopped answering."""
+
+    def call(name: str) -> Any:
+        def answer(handle: int, *more: object) -> Any:
+            if handle in places:
+                raise NvmlError("GPU is lost")
+            return getattr(real, name)(handle, *more)
+
+        return answer
+
+    return {name: call(name) for name in (f"nvmlDeviceGet{it}" for it in ASKED)}
+
+
+def test_that_a_gpu_lost_midway_is_left_out_and_the_other_keeps_its_place() -> None:
+    gone: set[int] = set()
+    library = fake_nvml(nvmlDeviceGetCount=lambda: 2, **lost(gone, fake_nvml()))
+    gpus = opened(library)
+    assert [it.place for it in gpus.read()] == [0, 1]
+    gone.add(0)
+    (left,) = gpus.read()
+    assert left.place == 1
+    assert gpus.reason == ""
+    keys = sample(gpus=(left,)).values()
+    assert "gpu1.power" in keys
+    assert "gpu0.power" not in keys
+    gone.add(1)
+    assert gpus.read() == ()
+    assert gpus.reason == "The GPUs cannot be read: GPU is lost."
+    gone.clear()
+    assert len(gpus.read()) == 2
+    assert gpus.reason == ""
+
+
+def test_that_one_gpu_that_cannot_be_opened_does_not_hide_the_other() -> None:
+    def handle(place: int) -> int:
+        if place == 0:
+            raise NvmlError("Insufficient Permissions")
+        return place
+
+    gpus = opened(fake_nvml(nvmlDeviceGetCount=lambda: 2, nvmlDeviceGetHandleByIndex=handle))
+    assert [it.place for it in gpus.read()] == [1]
+    assert gpus.reason == ""
+
+
+def test_that_a_gpu_which_shares_the_memory_of_the_host_is_shown_without_its_own(
+    monitor: MachineMonitor,
+) -> None:
+    (reading,) = opened(fake_nvml(nvmlDeviceGetMemoryInfo=refuse)).read()
+    assert gpu_line(reading) == "RTX 4090: 93 % busy, 61 °C, 312 W"
+    monitor.take(sample(gpus=(reading,)))
+    assert monitor.device_text == "RTX 4090 · memory of the host"
+    assert "gpu0.memory" not in monitor.ring.keys()  # noqa: SIM118
+
+
+def test_that_an_environment_without_the_binding_says_so() -> None:
+    def absent() -> ModuleType:
+        raise ImportError("No module named 'pynvml'")
+
+    gpus = Gpus(absent)
+    gpus.open()
+    assert gpus.read() == ()
+    assert "pynvml" in gpus.reason
+    gpus.close()
+
+
+def test_that_a_driver_that_fails_midway_is_told_while_it_lasts(
+    tmp_path: Path, qtbot: QtBot
+) -> None:
+    gone: set[int] = set()
+    library = fake_nvml(**lost(gone, fake_nvml()))
+    made = MachineMonitor(tmp_path, gpus=lambda: Gpus(lambda: library))
+    with qtbot.waitSignal(made.sampled):
+        made.begin()
+    assert made.gpu_reason == ""
+    gone.add(0)
+    qtbot.waitUntil(lambda: "GPU is lost" in made.gpu_reason, timeout=10_000)
+    assert "GPU is lost" in made.lines()[-1]
+    made.close()
+    made.deleteLater()
 
 
 def test_that_a_machine_without_the_library_says_why_it_shows_no_gpu() -> None:
