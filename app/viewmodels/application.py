@@ -22,7 +22,7 @@ from app.viewmodels.check import CheckViewModel
 from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.data import DataViewModel
 from app.viewmodels.doors import Doors
-from app.viewmodels.endings import announced
+from app.viewmodels.endings import RunEnds, announced
 from app.viewmodels.estimates import EstimatesViewModel
 from app.viewmodels.jobs import JobsViewModel
 from app.viewmodels.look import Look, Snapshot
@@ -111,6 +111,8 @@ class Application(QObject):
         self._look = Look(home)
         self.machine = MachineMonitor(home.path, self)
         self._reading = self._read_again = False
+        self._ends = RunEnds(self)
+        self._ends.ended.connect(self.runEnded)
         self._listing = RunListing()
         self._status_line = ""
         self._open = OpenRuns(self._describe, self.offload, self)
@@ -258,7 +260,7 @@ class Application(QObject):
         return self._status_line
 
     def start_preset(self, path: str) -> None:
-        """Start a recipe that ships with the application, as it is; the draft in New run stays."""
+        """Start a recipe that ships with Rekindle, as it is; the draft in New run stays."""
         self._reader.submit(lambda store: load(Path(path)), self.start)
 
     def sample_run(self) -> str:
@@ -294,8 +296,9 @@ class Application(QObject):
 
     def _take(self, snapshot: Snapshot) -> None:
         self._reading = False
-        active = self.active()
+        active, before = self.active(), self._listing
         self._listing = snapshot.listing
+        self._ends.listed(before, snapshot.listing, self._workers.is_watched)
         self.runs.take(snapshot.listing)
         for uid, model in self._open.items():
             row = self._row(uid)
@@ -342,7 +345,8 @@ class Application(QObject):
     def _ended(self, uid: str, status: str, own: bool) -> None:
         model = self._open.get(uid)
         if own or self._is_running(uid):  # a thread that only read an old log ends, too
-            self.runEnded.emit(uid, model.name if model is not None else uid, status)
+            name = model.name if model is not None else uid
+            self._ends.one(uid, self._workers.seen_session(uid), name, status)
         if model is not None:
             model.ended(status)
             if own:

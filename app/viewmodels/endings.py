@@ -1,6 +1,12 @@
-"""The end of a run in words for a desktop message; "" where there is nothing to tell."""
+"""The end of a run: told once, and in words for a desktop message; "" where there is nothing to tell."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Signal
+
+from app.viewmodels.run_lister import RunListing
 
 _TITLES = {
     "done": "Done: {name}",
@@ -15,6 +21,31 @@ _TEXTS = {
     "stopped": "Its training state is saved. Resume goes on from there.",
 }
 BAD = frozenset({"failed", "interrupted"})
+
+
+class RunEnds(QObject):
+    """Tells of each session's end once, whoever notices it first: a thread that follows it, or the list."""
+
+    ended = Signal(str, str, str)  # uid, name, status
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._told: set[tuple[str, int]] = set()
+
+    def one(self, uid: str, session: int, name: str, status: str) -> None:
+        """A run has ended."""
+        if (uid, session) not in self._told:
+            self._told.add((uid, session))
+            self.ended.emit(uid, name, status)
+
+    def listed(
+        self, before: RunListing, now: RunListing, is_watched: Callable[[str], bool]
+    ) -> None:
+        """Find the ends that only the list shows: of runs that no thread follows."""
+        for uid in before.running:
+            entry = now.entries.get(uid)
+            if entry is not None and entry.row.status in _TITLES and not is_watched(uid):
+                self.one(uid, entry.row.session, entry.row.name, entry.row.status)
 
 
 def told(name: str, status: str) -> tuple[str, str]:

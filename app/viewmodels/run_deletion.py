@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from app.queue import Waiting
 from app.viewmodels.open_runs import OpenRuns
-from app.viewmodels.run_edits import RunEdits, named
+from app.viewmodels.run_edits import RunEdits, kept, named
 from app.viewmodels.workers import Workers
 from core.engine import liveness
 from core.store.rows import RunRow
@@ -55,9 +55,7 @@ class RunDeletion:
         running = [it for it in rows if liveness.is_live(it) or self._runs(it, own)]
         ending = [it for it in rows if it.uid in own and it not in running]
         if running:
-            what = "is running and" if len(running) == 1 else "are running and"
-            text = f"{named(running)} {what} cannot be deleted."
-            self._tell("error", text, "Stop first what is running.")
+            self._tell("error", kept(running), "Stop first what is running.")
         if ending:
             what = "its process has" if len(ending) == 1 else "their processes have"
             self._ending.update(it.uid for it in ending)

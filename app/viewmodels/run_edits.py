@@ -146,6 +146,11 @@ def named(runs: Collection[RunRow]) -> str:
     return f"“{names[0]}”" if len(names) == 1 else f"{len(names)} runs"
 
 
+def kept(running: Collection[RunRow]) -> str:
+    """Why runs are not deleted."""
+    return f"{named(running)} {_is(running)} running and cannot be deleted."
+
+
 def _is(runs: Collection[RunRow]) -> str:
     return "is" if len(runs) == 1 else "are"
 

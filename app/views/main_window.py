@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QByteArray, QThread, QTimer, Signal
+from PySide6.QtCore import QByteArray, Qt, QThread, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -81,7 +81,8 @@ class MainWindow(QMainWindow):
         self.rail = Rail(theme, listed)
         self.status = StatusBar()
         self.first_steps = FirstSteps(theme, settings)
-        self.notifications = Notifications(settings, Desk(theme.icon(APP_ICON), self), self)
+        desk = Desk(theme.icon(APP_ICON), self)
+        self.notifications = Notifications(settings, desk, self, shown=self._shown_run)
         place = str(application.home.path)
         self._projects: Sequence[Project] = (Project(application.home.path.name, place, True),)
         self._log: Callable[[], str] = str  # empty until the session gives one
@@ -214,6 +215,11 @@ class MainWindow(QMainWindow):
         self.application.close()
         event.accept()
 
+    def _shown_run(self) -> str:
+        """The run on the page that is shown; "" for none."""
+        run = self.run_page.run if self._page == "run" else None
+        return run.uid if run is not None else ""
+
     def _leave(self) -> None:
         self.close()
 
@@ -272,7 +278,8 @@ class MainWindow(QMainWindow):
         for keys, act in self._commands.shortcuts():
             QShortcut(QKeySequence(keys), self).activated.connect(act)
         application = self.application
-        self._telling = Telling(self.notice, application, lambda: self._log())
+        self._telling = Telling(self.notice, application, lambda: self._log(), self.open_run)
+        self.notifications.untold.connect(self._telling.tell_end)
         application.message.connect(lambda *_: self.first_steps.set_busy(False))
         application.shut.connect(lambda *_: self.first_steps.set_busy(False))
         application.runAdded.connect(self.open_run)
@@ -353,7 +360,8 @@ class MainWindow(QMainWindow):
 
     def _come_back(self, uid: str) -> None:
         """A desktop message was clicked."""
-        self.showNormal() if self.isMinimized() else self.show()
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
         self.raise_()
         self.activateWindow()
         self.open_run(uid)

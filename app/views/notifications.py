@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -64,19 +65,29 @@ class Desk:
 
 
 class Notifications(QObject):
-    """Tells of runs that end, unless switched off or somebody looks.
+    """Tells of runs that end, unless switched off or somebody looks at that run.
 
     Args:
         settings: `notifications` switches them off.
         desk: the desktop.
+        shown: the run on the page that is shown, "" for none.
     """
 
     opened = Signal(str)  # uid: the message was clicked
+    untold = Signal(str, str, str)  # uid, status, title: the desktop shows no messages
 
-    def __init__(self, settings: Settings, desk: Desk, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        desk: Desk,
+        parent: QObject | None = None,
+        *,
+        shown: Callable[[], str] = str,
+    ) -> None:
         super().__init__(parent)
         self._settings = settings
         self._desk = desk
+        self._shown_run = shown
         self._uid = ""
         self._shown: tuple[int | None, int] = (None, 0)
         self._rest = QTimer(self, interval=ICON_KEPT_MS)
@@ -87,10 +98,13 @@ class Notifications(QObject):
     def ended(self, uid: str, name: str, status: str) -> None:
         """A run has ended."""
         title, text = told(name, status)
-        if not title or not self._settings.notifications or self._desk.is_active():
+        if not title or not self._settings.notifications:
+            return
+        if self._desk.is_active() and self._shown_run() == uid:
             return
         if not self._desk.can_tell():
             logger.info("%s (this desktop shows no messages)", title)
+            self.untold.emit(uid, status, title)
             return
         self._uid = uid
         self._desk.tell(title, text, status in BAD)

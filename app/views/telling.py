@@ -13,6 +13,7 @@ from app.widgets.messages import Notice
 
 DIAGNOSE = "Copy diagnostics"
 AGAIN = "Try again"
+OPEN = "Open the run"
 
 
 class Telling:
@@ -22,12 +23,20 @@ class Telling:
         notice: where it is said.
         application: says it.
         log: the last lines of the program's log, for diagnostics.
+        open_run: shows a run.
     """
 
-    def __init__(self, notice: Notice, application: Application, log: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        notice: Notice,
+        application: Application,
+        log: Callable[[], str],
+        open_run: Callable[[str], None],
+    ) -> None:
         self._notice = notice
         self._application = application
         self._log = log
+        self._open_run = open_run
         self._fault = ("", "")
         application.message.connect(self.tell)
         application.shut.connect(self.tell_shut)
@@ -44,6 +53,12 @@ class Telling:
         """The database cannot be opened: nothing is lost, and it may be a matter of time."""
         self._notice.tell("error", text, hint)
         self._notice.offer(AGAIN, self._open_again)
+
+    def tell_end(self, uid: str, status: str, title: str) -> None:
+        """A run is done, and the desktop cannot say it; other ends have messages of their own."""
+        if status == "done":
+            self._notice.tell("info", title)
+            self._notice.offer(OPEN, lambda: self._open_run(uid))
 
     def _open_again(self) -> None:
         self._notice.hide()

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
-from app.viewmodels.endings import told
+from app.viewmodels.endings import RunEnds, told
+from app.viewmodels.run_lister import RunLister
 from app.views import notifications
 from app.views.notifications import Desk, Notifications
 from app.widgets.theme import Theme
+from core.store.store import Store
 from tests.app.conftest import Sample
 from tests.app.shell import Shell, shell_on
 
@@ -84,10 +86,47 @@ def test_that_a_state_that_is_no_end_says_nothing(telling: Notifications, desk: 
     assert desk.told == []
 
 
-def test_that_nobody_is_told_who_is_looking(telling: Notifications, desk: PaperDesk) -> None:
+def test_that_only_the_run_that_somebody_looks_at_is_not_told(desk: PaperDesk) -> None:
+    telling = Notifications(Settings(), desk, shown=lambda: "u")  # type: ignore[arg-type]
     desk.active = True
     telling.ended("u", "nf4", "done")
     assert desk.told == []
+    telling.ended("another", "sft", "done")
+    desk.active = False
+    telling.ended("u", "nf4", "done")
+    assert [it[0] for it in desk.told] == ["Done: sft", "Done: nf4"]
+    telling.close()
+
+
+def test_that_an_end_is_told_once_whoever_sees_it_first(qtbot: QtBot, sample: Sample) -> None:
+    with Store.open(sample.home.database) as store:
+        uid = store.running()[0].uid
+        lister = RunLister()
+        before = lister(store)
+        store.set_status(uid, "done")
+        now = lister(store)
+    ends = RunEnds()
+    told: list[tuple[str, ...]] = []
+    ends.ended.connect(lambda *it: told.append(it))
+    ends.listed(before, now, lambda _: True)  # its thread will tell
+    assert told == []
+    row = now.entries[uid].row
+    ends.one(uid, row.session, row.name, "done")
+    ends.listed(before, now, lambda _: False)
+    assert told == [(uid, row.name, "done")]
+    ends.one(uid, row.session + 1, row.name, "done")  # resumed, and ended again
+    assert len(told) == 2
+
+
+def test_that_the_end_of_a_run_that_nobody_opened_is_told(shell: Shell, qtbot: QtBot) -> None:
+    uid = shell.runs["running"]
+    with (
+        qtbot.waitSignal(shell.application.runEnded, timeout=15_000) as ended,
+        Store.open(shell.home.database) as store,
+    ):
+        store.set_status(uid, "done")
+    assert ended.args[0] == uid
+    assert ended.args[2] == "done"
 
 
 def test_that_it_can_be_switched_off(desk: PaperDesk) -> None:
@@ -99,8 +138,11 @@ def test_that_a_desktop_without_messages_is_left_alone(
     telling: Notifications, desk: PaperDesk
 ) -> None:
     desk.able = False
+    untold: list[str] = []
+    telling.untold.connect(lambda uid, status, title: untold.append(title))
     telling.ended("u", "nf4", "done")
     assert desk.told == []
+    assert untold == ["Done: nf4"]
 
 
 def test_that_a_click_on_the_message_opens_the_run(
@@ -205,3 +247,21 @@ def test_that_title_and_taskbar_show_the_progress_of_the_first_run(
     assert desk.shares[-1] == (int(100 * run.progress) / 100, 1)
     assert "step 128 of 200" in window.status.doing.whole()
     assert " · ends " in window.status.doing.whole()
+    assert " · worker " in window.status.doing.whole()
+
+
+def test_that_a_window_on_a_desktop_without_messages_says_it_itself(
+    shell: Shell, desk: PaperDesk, qtbot: QtBot
+) -> None:
+    window = shell.window
+    window.notifications._desk = desk  # type: ignore[assignment]
+    desk.able = False
+    shell.application.runEnded.emit(shell.runs["done"], "nf4", "stopped")
+    assert not window.notice.isVisible()
+    shell.application.runEnded.emit(shell.runs["done"], "nf4", "done")
+    assert window.notice.accessibleName() == "Done: nf4"
+    qtbot.mouseClick(window.notice.remedy, Qt.MouseButton.LeftButton)
+    assert window.page == "run"
+    desk.active, desk.able = True, True
+    shell.application.runEnded.emit(shell.runs["done"], "nf4", "done")  # one looks at it
+    assert desk.told == []
