@@ -30,6 +30,7 @@ from app.viewmodels.machine import MachineMonitor
 from app.viewmodels.models import ModelsViewModel
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.open_runs import OpenRuns
+from app.viewmodels.prompt_tokens import PromptTokens
 from app.viewmodels.provenance import run_part
 from app.viewmodels.queueing import Queueing
 from app.viewmodels.run import RunViewModel
@@ -99,6 +100,7 @@ class Application(QObject):
         self.edits = RunEdits(self._write, self)
         self.compare = CompareViewModel(self._reader.submit, self)
         self.new_run = NewRunViewModel(self.start, self.offload, self)
+        self.prompt_tokens = PromptTokens(home, self.new_run, self)
         self.estimates = EstimatesViewModel(home, self)
         self.new_run.checked.connect(self.estimates.want)
         self.data = DataViewModel(home, settings, self._reader.submit, self.new_run, self)
@@ -288,6 +290,7 @@ class Application(QObject):
         self._workers.close()
         self.machine.close()
         self.estimates.close()
+        self.prompt_tokens.close()
         self.data.close()
         self.jobs.close()
         self._doors.close()

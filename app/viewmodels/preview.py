@@ -80,6 +80,11 @@ class PreviewViewModel(QObject):
         self._tell()
 
     @property
+    def stage(self) -> Mapping[str, Any]:
+        """The settings of the shown stage; empty where none has a teacher."""
+        return self._stage or {}
+
+    @property
     def number(self) -> int:
         """How many items come before the shown one."""
         return self._number

@@ -1,7 +1,7 @@
 """What the teacher of a stage is shown for one item: its turns as plain text, and how long they are.
 
 The turns are those of `core.data.chat.teacher_messages`; what the model's chat template puts around them, and
-how many tokens they come to, only its tokenizer knows.
+how many tokens they come to, only its tokenizer knows (`app.viewmodels.prompt_tokens`).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class TeacherPrompt:
         item: which item of which dataset.
         answer: what follows the turns, and whose tokens it is.
         budget: how long it is, in sentences.
+        demonstration: what the teacher is shown of the item.
         problem: what is wrong with the template; "" when fine.
         why_not: why there is nothing to show, and what to do; two empty texts where there is.
     """
@@ -53,6 +54,7 @@ class TeacherPrompt:
     item: str = ""
     answer: str = ""
     budget: tuple[str, ...] = ()
+    demonstration: str = ""
     problem: str = ""
     why_not: tuple[str, str] = ("", "")
 
@@ -96,7 +98,13 @@ def teacher_prompt(
     asked = tuple(Turn(it.role, (("question", it.content),)) for it in example.messages)
     student = turns if stage.get("kind") == "bootstrap" else asked
     return TeacherPrompt(
-        turns, student, item, _answer(stage), _budget(stage, turns, example), problem_of(template)
+        turns,
+        student,
+        item,
+        _answer(stage),
+        _budget(stage, turns, example),
+        example.demonstration,
+        problem_of(template),
     )
 
 
@@ -110,7 +118,7 @@ def _filled(template: str, example: Example) -> tuple[tuple[Part, str], ...]:
 
 
 def _answer(stage: Mapping[str, Any]) -> str:
-    names = [it for it in teachers({"teacher": _value(stage, "teacher")}) if it]
+    names = [it for it in teachers({"teacher": value_of(stage, "teacher")}) if it]
     who = " and ".join(names) or "the teacher"
     if stage.get("kind") == "sdft":
         score = "score" if len(names) > 1 else "scores"
@@ -119,7 +127,7 @@ def _answer(stage: Mapping[str, Any]) -> str:
         return (
             f"Then {who} answers, and the student learns that answer instead of the demonstration."
         )
-    if _value(stage, "completions") == "teacher":
+    if value_of(stage, "completions") == "teacher":
         return f"Then {who} answers, and the student, shown the same, learns at these tokens."
     return f"Then the demonstration itself follows; the student, shown the same, learns from {who} at its tokens."
 
@@ -130,16 +138,11 @@ def _budget(stage: Mapping[str, Any], turns: tuple[Turn, ...], example: Example)
     found = [f"{shown:,} characters, {len(example.demonstration):,} of them the demonstration."]
     if stage.get("kind") != "bootstrap":
         found.append(f"The student reads the question alone: {asked:,} characters.")
-    limits = (_value(stage, "max_prompt_length"), _value(stage, "max_completion_length"))
-    if all(isinstance(it, int) for it in limits):
-        found.append(
-            f"Tokens are counted when it runs: at most {limits[0]:,} of prompt and {limits[1]:,} of answer; "
-            "an item with a longer prompt is left out and counted, never cut."
-        )
     return tuple(found)
 
 
-def _value(stage: Mapping[str, Any], name: str) -> Any:
+def value_of(stage: Mapping[str, Any], name: str) -> Any:
+    """What a field of a stage holds, its default where nothing is set."""
     spec = STAGE_SPECS.get(str(stage.get("kind")))
     info = spec.model_fields.get(name) if spec is not None else None
     given = stage.get(name)

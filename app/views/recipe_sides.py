@@ -68,7 +68,7 @@ class RecipeSides(Card):
         self._typing.timeout.connect(self._typed)
         self.yaml.textChanged.connect(lambda: self._typing.start())
         self.problems = ProblemsPanel(theme)
-        self.teacher = TeacherPreview(model.preview, theme)
+        self.teacher = TeacherPreview(model.preview, application.prompt_tokens, theme)
         self.needs = EstimatePanel(application.estimates, theme)
         self.sweep = SweepPanel(application.sweep, theme, dialogs)
         self.check = CheckPanel(application.check, theme)

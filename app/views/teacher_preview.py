@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QFont, QGuiApplication, QTextCharFormat, QTextCursor
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QGuiApplication,
+    QHideEvent,
+    QShowEvent,
+    QTextCharFormat,
+    QTextCursor,
+)
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QSplitter,
@@ -16,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.preview import PreviewViewModel
+from app.viewmodels.prompt_tokens import PromptTokens
 from app.viewmodels.teacher_prompt import Turn
 from app.widgets.completions import reading_pane
 from app.widgets.controls import Button, Segments, label
@@ -31,9 +40,10 @@ class TeacherPreview(QWidget):
 
     edit_wanted = Signal()
 
-    def __init__(self, model: PreviewViewModel, theme: Theme) -> None:
+    def __init__(self, model: PreviewViewModel, tokens: PromptTokens, theme: Theme) -> None:
         super().__init__()
         self._model = model
+        self._tokens = tokens
         self._theme = theme
         self.item = label("", "caption", wrap=True)
         self.edit = Button(theme, "Edit the template", "quiet", "pencil-simple")
@@ -64,13 +74,18 @@ class TeacherPreview(QWidget):
         self.panes.addWidget(self.student)
         self.answer = label("", "caption", wrap=True)
         self.budget = label("", "caption", wrap=True)
+        self.counts = label("", "caption", wrap=True)
+        self.warning = label("", "warning", wrap=True)
+        for text in (self.counts, self.warning):
+            text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         filled = QWidget()
         column = QVBoxLayout(filled)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(head)
         column.addWidget(self.item)
-        for widget in (self.problem, self.panes, self.answer, self.budget):
+        texts = (self.answer, self.budget, self.counts, self.warning)
+        for widget in (self.problem, self.panes, *texts):
             column.addWidget(widget, 1 if widget is self.panes else 0)
         self.empty = Empty(theme, "chat-text", "", "", small=True)
         self._stack = QStackedWidget()
@@ -80,6 +95,7 @@ class TeacherPreview(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._stack)
         theme.changed.connect(self.refresh)
+        tokens.changed.connect(self._show_tokens)
         self.refresh()
 
     def refresh(self) -> None:
@@ -96,8 +112,25 @@ class TeacherPreview(QWidget):
         self.problem.setVisible(bool(prompt.problem))
         self.answer.setText(prompt.answer)
         self.budget.setText(" ".join(prompt.budget))
+        self._show_tokens()
         self._write(self.turns, prompt.turns)
         self._write(self.student, prompt.student)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Somebody looks: tokens are counted."""
+        super().showEvent(event)
+        self._tokens.watch(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nobody looks."""
+        super().hideEvent(event)
+        self._tokens.watch(False)
+
+    def _show_tokens(self) -> None:
+        self.counts.setText(self._tokens.told)
+        self.counts.setVisible(bool(self._tokens.told))
+        self.warning.setText("\n".join(self._tokens.warnings))
+        self.warning.setVisible(bool(self._tokens.warnings))
 
     def copy(self) -> None:
         """Put the turns on the clipboard."""

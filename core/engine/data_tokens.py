@@ -32,6 +32,7 @@ from core.store.home import Home
 
 _LOG = logging.getLogger(__name__)
 CONTEXT = "max_position_embeddings"
+NO_TOKENIZER = "The tokenizer of this model is not on this machine."
 
 Progress = Callable[[int, int], None]
 
@@ -43,7 +44,7 @@ class TokenDesk:
         self._cache = cache
         self._desk = Desk()
         self._known: tuple[Path, PreTrainedTokenizerBase] | None = None
-        self.acts = {"lengths": self.lengths, "render": self.render}
+        self.acts = {"lengths": self.lengths, "render": self.render, "count": self.count}
 
     def lengths(self, given: Mapping[str, Any], heard: Progress) -> Any:
         """The lengths of all items, in tokens of the model that the question names, else in characters."""
@@ -71,10 +72,7 @@ class TokenDesk:
         """Student's and teacher's prompt of item `number` as text with the template's own marks, and its tokens."""
         tokenizer, _ = self._model(given.get("model"))
         if tokenizer is None:
-            raise UserError(
-                "The tokenizer of this model is not on this machine.",
-                "The turns are shown without its template.",
-            )
+            raise UserError(NO_TOKENIZER, "The turns are shown without its template.")
         example = self._desk.items(given, heard).example(int(given["number"]))
         record: dict[str, Any] = {}
         sides: dict[str, Sequence[Message]] = {"student": example.messages}
@@ -84,6 +82,18 @@ class TokenDesk:
             ids = prompt_ids(tokenizer, messages)
             record[side] = {"text": tokenizer.decode(ids), "tokens": len(ids)}
         return record
+
+    def count(self, given: Mapping[str, Any], heard: Progress) -> Any:
+        """Tokens of the conversations in `prompts` up to where the answer begins, and of the texts in `answers`."""
+        tokenizer, context = self._model(given.get("model"))
+        if tokenizer is None:
+            raise UserError(NO_TOKENIZER, "Tokens are counted when the run starts.")
+        prompts = {
+            name: len(prompt_ids(tokenizer, [Message(role, text) for role, text in turns]))
+            for name, turns in given["prompts"].items()
+        }
+        answers = {name: len(answer_ids(tokenizer, it)) for name, it in given["answers"].items()}
+        return {"prompts": prompts, "answers": answers, "context": context}
 
     def _model(self, raw: Any) -> tuple[PreTrainedTokenizerBase | None, int | None]:
         """A model's tokenizer where it lies on this machine, and how much it can read."""

@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.widgets.theme import Theme
-from core.engine import estimate_process
+from core.engine import data_process, estimate_process
 from core.store.home import Home
 from core.store.store import Store
 from tests.app.sample_runs import fill
-from tests.helpers import fake_foresight
+from tests.helpers import fake_foresight, fake_tokens
 from tests.helpers.leaks import nothing_leaks
 
 __all__ = ["nothing_leaks"]
@@ -28,6 +28,16 @@ def _estimates_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows ask a process without torch for estimates; it answers at once."""
     monkeypatch.setattr(
         estimate_process, "command", lambda home: [sys.executable, fake_foresight.__file__]
+    )
+
+
+@pytest.fixture(autouse=True)
+def _light_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows ask a process without transformers for tokens: a word is one."""
+    real = data_process.command
+    fake = [sys.executable, fake_tokens.__file__]
+    monkeypatch.setattr(
+        data_process, "command", lambda kind, home: fake if kind == "tokens" else real(kind, home)
     )
 
 

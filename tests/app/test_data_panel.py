@@ -56,15 +56,6 @@ class Answering(Dialogs):
         return self.path
 
 
-@pytest.fixture(autouse=True)
-def _light_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = data_process.command
-    fake = [sys.executable, fake_tokens.__file__]
-    monkeypatch.setattr(
-        data_process, "command", lambda kind, home: fake if kind == "tokens" else real(kind, home)
-    )
-
-
 @pytest.fixture
 def settings() -> Settings:
     return Settings()

@@ -12,7 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
-from app.viewmodels import preview
+from app.viewmodels import preview, prompt_tokens
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
@@ -150,3 +150,79 @@ def test_that_a_missing_file_is_said_in_the_preview_and_not_as_a_message(
         lambda: "cannot be read" in application.new_run.preview.prompt.why_not[0], timeout=5000
     )
     assert told == []
+
+
+def _labels(page: NewRunPage) -> tuple[str, str]:
+    teacher = page.sides.teacher
+    return teacher.counts.text(), teacher.warning.text() if teacher.warning.isVisible() else ""
+
+
+def test_that_the_tokens_of_the_shown_item_are_counted_against_the_limits(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    model = application.new_run
+    _select(page, application, "1", qtbot)
+    qtbot.waitUntil(lambda: _labels(page)[0].startswith("Tokens of rekindle-1m"), timeout=10_000)
+    prompt = model.preview.prompt
+    words = sum(len(turn.text.split()) for turn in prompt.turns)  # a token here is a word
+    assert f"teacher's prompt {words:,}" in _labels(page)[0]
+    assert f"demonstration {len(prompt.demonstration.split()):,}" in _labels(page)[0]
+    model.set("stages.1.max_prompt_length", 8)
+    page.refresh_now()
+    qtbot.waitUntil(
+        lambda: f"Left out: its prompt has {words:,} tokens, 8 are allowed." in _labels(page)[1],
+        timeout=10_000,
+    )
+    before = _labels(page)[0]
+    page.sides.teacher.forth.click()
+    qtbot.waitUntil(lambda: prompt.item != model.preview.prompt.item, timeout=10_000)
+    qtbot.waitUntil(
+        lambda: "Tokens of" in _labels(page)[0] and _labels(page)[0] != before, timeout=10_000
+    )
+    model.select("0")
+    page.refresh_now()
+    assert _labels(page) == ("", "")
+
+
+def test_that_nothing_is_counted_while_nobody_looks_at_the_prompts(
+    page: NewRunPage, application: Application, qtbot: QtBot
+) -> None:
+    page.sides.choose("yaml")
+    _select(page, application, "1", qtbot)
+    qtbot.wait(2 * prompt_tokens.PAUSE_MS)
+    assert application.prompt_tokens.told == prompt_tokens.COUNTING
+    page.sides.choose("teacher")
+    qtbot.waitUntil(lambda: "Tokens of" in application.prompt_tokens.told, timeout=10_000)
+
+
+@pytest.mark.parametrize(
+    ("stage", "counts", "said"),
+    [
+        ({"kind": "sdft", "max_prompt_length": 60}, (50, 20, 30, None), ()),
+        ({"kind": "sdft", "max_prompt_length": 49}, (50, 20, 30, None), ("its prompt has 50",)),
+        ({"kind": "sdft", "max_completion_length": 29}, (50, 20, 30, None), ("is cut at 29",)),
+        ({"kind": "sdft", "max_completion_length": 30}, (50, 20, 30, 79), ("context of 79",)),
+        ({"kind": "sdft", "max_completion_length": 30}, (50, 20, 30, 80), ()),
+        ({"kind": "sft", "max_prompt_length": 20}, (50, 20, 30, 50), ()),
+        ({"kind": "sft", "max_prompt_length": 20}, (50, 20, 30, 49), ("context of 49",)),
+        (
+            {"kind": "sft", "max_completion_length": 29},
+            (50, 20, 30, None),
+            ("Left out: the demon",),
+        ),
+        ({"kind": "sft", "max_completion_length": 29, "teacher": "base"}, (50, 20, 30, 9), ()),
+        ({"kind": "bootstrap", "max_completion_length": 29}, (50, 50, 30, None), ("Left out",)),
+        (
+            {"kind": "bootstrap", "max_completion_length": 29, "completions": "teacher"},
+            (50, 50, 30, None),
+            ("is cut at 29",),
+        ),
+        ({"kind": "sdft", "max_completion_length": "nonsense"}, (50, 20, 30, 1), ()),
+    ],
+)
+def test_that_the_limits_do_to_an_item_what_the_stages_do(
+    stage: dict[str, object], counts: tuple[int, int, int, int | None], said: tuple[str, ...]
+) -> None:
+    found = prompt_tokens.consequences(stage, prompt_tokens.Counts(*counts))
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))

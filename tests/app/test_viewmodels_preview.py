@@ -126,7 +126,7 @@ def test_that_the_turns_are_those_of_the_engine_and_the_system_turn_is_kept(
     assert prompt.item == "file, first item"
     assert "base scores its tokens" in prompt.answer
     assert prompt.budget[0].startswith(f"{sum(len(it.text) for it in prompt.turns):,} characters")
-    assert "at most 4,096 of prompt" in prompt.budget[-1]
+    assert prompt.demonstration == "For showing."
 
 
 def test_that_an_edited_template_is_shown_at_once(folder: Path, qtbot: QtBot) -> None:

@@ -52,6 +52,15 @@ def render(given: Mapping[str, Any], heard: Callable[[int, int], None]) -> Any:
     return {"student": {"text": text, "tokens": words(example.messages)}}
 
 
+def count(given: Mapping[str, Any], heard: Callable[[int, int], None]) -> Any:
+    prompts = {
+        name: sum(len(text.split()) for _, text in turns)
+        for name, turns in given["prompts"].items()
+    }
+    answers = {name: len(text.split()) for name, text in given["answers"].items()}
+    return {"prompts": prompts, "answers": answers, "context": CONTEXT}
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    serve({"lengths": lengths, "render": render}, sys.stdin, sys.stdout)
+    serve({"lengths": lengths, "render": render, "count": count}, sys.stdin, sys.stdout)

@@ -112,6 +112,25 @@ def test_that_lengths_are_counted_in_tokens_where_a_tokenizer_is_at_hand() -> No
     assert rendered[-1]["record"]["student"]["tokens"] == max(prompt)
 
 
+def test_that_shown_prompts_are_counted_as_the_run_counts_them() -> None:
+    model = {"name": "rekindle-1m"}
+    (item,) = _asked(Desk(), "item", source=SCIENCE, number=0)
+    record = item["record"]
+    prompts = {side: record[side] for side in ("student", "teacher")}
+    answers = {"demonstration": record["demonstration"]}
+    told = _asked(TokenDesk(None), "count", prompts=prompts, answers=answers, model=model)
+    found = told[-1]["record"]
+    rendered = _asked(TokenDesk(None), "render", source=SCIENCE, number=0, model=model)
+    assert found["prompts"] == {
+        side: rendered[-1]["record"][side]["tokens"] for side in ("student", "teacher")
+    }
+    lengths = _asked(TokenDesk(None), "lengths", source=SCIENCE, model=model)[-1]["record"]
+    assert found["answers"]["demonstration"] in _spread(lengths, "demonstration")
+    assert found["context"] == lengths["context"]
+    (told_not,) = _asked(TokenDesk(None), "count", prompts={}, answers={}, model={"folder": "/no"})
+    assert "not on this machine" in told_not["error"]
+
+
 def test_that_what_an_item_lacks_has_no_length() -> None:
     found = distributions([3, 5, 9], [(4, 0, 0), (7, 2, 12), (4, 0, 0)])
     assert list(unpacked(found["prompt"]["lengths"])) == [4, 7]
