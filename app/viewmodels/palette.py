@@ -1,13 +1,15 @@
 """What the command palette offers, and how typed letters find it. Pure; the views give the commands their acts.
 
 Commands are few and matched letter by letter ("nr" finds "New run"); runs may be ten thousand and are
-matched by whole words first, the newest first, and only until the list is full.
+matched by whole words in what was written about them: those opened lately first, then by name, then by tags
+and notes, the newest first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from PySide6.QtCore import (
@@ -18,8 +20,12 @@ from PySide6.QtCore import (
     Qt,
 )
 
+from app.viewmodels.model_words import NodeView
+from app.viewmodels.run_entry import RunEntry
+
 MOST_RUNS = 20
 """Runs in one answer."""
+MOST_CHECKPOINTS = 8
 START, WORD_START, IN_A_ROW, PER_GAP = 12, 8, 8, 1
 """What a letter's place is worth: at the start, at the start of a word, after the one before; less per gap."""
 ENOUGH = 4
@@ -36,7 +42,7 @@ class Entry:
 
     Attributes:
         title: what it is called.
-        group: "Page", "Here", "Run", "Preset", "Setting".
+        group: "Page", "Here", "Run", "Checkpoint", "Preset", "Setting".
         act: does it.
         keys: keys that do the same, "" for none.
         enabled: possible now; others are listed in grey and cannot be chosen.
@@ -106,25 +112,66 @@ def matching(query: str, entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 
 def runs_matching(
-    query: str, runs: Sequence[tuple[str, str]], most: int = MOST_RUNS
+    query: str,
+    order: Iterable[str],
+    entries: Mapping[str, RunEntry],
+    lately: Sequence[str] = (),
+    most: int = MOST_RUNS,
 ) -> tuple[str, ...]:
-    """Ids of the first runs whose name or id holds every word of the query.
+    """Ids of the runs in which every word of the query stands: in name, id, tags, notes, model or stages.
 
     Args:
-        runs: id and name in lower case, the newest first.
+        order: all runs, the newest first.
+        entries: by id.
+        lately: ids of runs that were opened lately, the last one first; they come first.
+        most: no more than this.
     """
     wanted = query.casefold().split()
-    found = []
-    for uid, name in runs:
-        if all(word in name or word in uid for word in wanted):
-            found.append(uid)
-            if len(found) == most:
-                break
-    return tuple(found)
+    fitting = list(order)
+    for word in wanted:
+        fitting = [uid for uid in fitting if word in entries[uid].search]
+    named = fitting
+    for word in wanted:
+        named = [uid for uid in named if word in entries[uid].keys["name"]]
+    there = frozenset(fitting)
+    ranked = (*(uid for uid in lately if uid in there), *named[:most], *fitting)
+    return tuple(islice(dict.fromkeys(ranked), most))
 
 
-def arranged(query: str, commands: Iterable[Entry], runs: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Commands that hold the query as it is typed, then runs, then commands that fit by their letters.
+def how_found(query: str, entry: RunEntry) -> str:
+    """ "Run", and by which tag or that its notes were what fitted where its name does not."""
+    wanted = query.casefold().split()
+    if _holds(entry.keys["name"], wanted):
+        return "Run"
+    tags = [tag for tag in entry.row.tags if any(word in tag.casefold() for word in wanted)]
+    if tags:
+        return f"Run · {', '.join(tags)}"
+    notes = entry.row.notes.casefold()
+    return "Run · notes" if any(word in notes for word in wanted) else "Run"
+
+
+def checkpoints_matching(
+    query: str, nodes: Iterable[NodeView], most: int = MOST_CHECKPOINTS
+) -> tuple[NodeView, ...]:
+    """The checkpoints in which every word of the query stands; none for an empty query."""
+    wanted = query.casefold().split()
+    if not wanted:
+        return ()
+    found = [it for it in nodes if _holds(it.search, wanted) or it.key.startswith(wanted[0])]
+    return tuple(found[:most])
+
+
+def _holds(text: str, wanted: Sequence[str]) -> bool:
+    return all(word in text for word in wanted)
+
+
+def arranged(
+    query: str,
+    commands: Iterable[Entry],
+    runs: Iterable[Entry],
+    checkpoints: Iterable[Entry] = (),
+) -> tuple[Entry, ...]:
+    """Commands that hold the query as it is typed, runs, checkpoints, then commands that fit by their letters.
 
     Before anything is typed, what is not possible now comes last.
     """
@@ -133,7 +180,8 @@ def arranged(query: str, commands: Iterable[Entry], runs: Iterable[Entry]) -> tu
     if not wanted:
         return tuple(sorted((*fitting, *runs), key=lambda it: not it.enabled))
     plain = tuple(entry for entry in fitting if wanted in entry.title.casefold())
-    return (*plain, *runs, *(entry for entry in fitting if entry not in plain))
+    rest = (entry for entry in fitting if entry not in plain)
+    return (*plain, *runs, *checkpoints, *rest)
 
 
 class PaletteModel(QAbstractListModel):

@@ -239,9 +239,9 @@ class CheckpointsPanel(Page):
         self._model.selectionChanged.connect(self._show_selected)
         self._model.searchChanged.connect(self._show_found)
         self._application.jobs.ended.connect(lambda *_: self._model.something_changed())
-        self.graph.selected.connect(self._select)
+        self.graph.selected.connect(self.show_checkpoint)
         self.graph.activated.connect(lambda _: self._open_run())
-        self.table.chosen.connect(self._select)
+        self.table.chosen.connect(self.show_checkpoint)
         self.table.opened.connect(lambda _: self._open_run())
         self.add.closed.connect(lambda: self.side.setCurrentWidget(self.detail))
         self.add.based.connect(self._based)
@@ -319,7 +319,8 @@ class CheckpointsPanel(Page):
 
     # inside
 
-    def _select(self, key: str) -> None:
+    def show_checkpoint(self, key: str) -> None:
+        """Choose a checkpoint and show what is known of it."""
         self._model.select(key)
         self.side.setCurrentWidget(self.detail)
 

@@ -25,6 +25,7 @@ from app.views.header import Header
 from app.views.notifications import Desk, Notifications
 from app.views.page import Page
 from app.views.palette import Palette
+from app.views.palette_finds import Finds
 from app.views.project_menu import project_menu
 from app.views.rail import Rail
 from app.views.shell_commands import Acts, ShellCommands, overlay_keys
@@ -36,6 +37,7 @@ from app.widgets.theme import Theme
 
 if TYPE_CHECKING:
     from app.views.compare_page import ComparePage
+    from app.views.models_page import ModelsPage
     from app.views.new_run_page import NewRunPage
     from app.views.run_page import RunPage
     from app.views.runs_page import RunsPage
@@ -92,13 +94,9 @@ class MainWindow(QMainWindow):
             lambda: (pages.BY_KEY[self._page], self.page_at(self._page)),
             self._acts(),
         )
+        self._finds = Finds(application, settings, self.open_run, self._show_checkpoint)
         self.palette_box = Palette(
-            ground,
-            theme,
-            self._commands.entries,
-            application.runs,
-            lambda uid: self.open_run(uid),
-            overlay_keys(),
+            ground, theme, self._commands.entries, self._finds, overlay_keys()
         )
         self.shortcuts = ShortcutsDrawer(ground, theme, self._commands.sections, overlay_keys())
         self._connect()
@@ -169,6 +167,7 @@ class MainWindow(QMainWindow):
         """Show one run."""
         self.run_page.show_run(self.application.open_run(uid))
         self._settings.views[LAST_RUN] = uid
+        self._finds.opened(uid)
         self.show_page("run")
 
     def compare(self, uids: list[str] | str) -> None:
@@ -334,6 +333,10 @@ class MainWindow(QMainWindow):
     def _load_preset(self, path: str) -> None:
         self.application.new_run.load_preset(path)
         self.show_page("new")
+
+    def _show_checkpoint(self, key: str) -> None:
+        self.show_page("models")
+        cast("ModelsPage", self.page_at("models")).show_checkpoint(key)
 
     def _show_setting(self, key: str) -> None:
         self.show_page("settings")

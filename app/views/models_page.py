@@ -46,6 +46,11 @@ class ModelsPage(Page):
         kept = settings.views.get(PART_KEY, MODELS)
         self.parts.choose(kept if kept in self._panels else MODELS)
 
+    def show_checkpoint(self, key: str) -> None:
+        """Show a checkpoint, and what is known of it."""
+        self.parts.choose(MODELS)
+        self.checkpoints.show_checkpoint(key)
+
     def page_actions(self) -> tuple[PageAction, ...]:
         """Those of the panel that is shown."""
         return self._panels[self.parts.current()].page_actions()

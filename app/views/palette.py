@@ -1,4 +1,4 @@
-"""The command palette: one field that finds pages, what can be done here, runs, presets and settings."""
+"""The command palette: one field that finds pages, what can be done here, runs, checkpoints, presets, settings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.viewmodels.palette import (
-    ENTRY_ROLE,
-    Entry,
-    PaletteModel,
-    arranged,
-    runs_matching,
-)
-from app.viewmodels.runs import RunsModel
+from app.viewmodels.palette import ENTRY_ROLE, Entry, PaletteModel, arranged
 from app.views.overlay import Overlay
+from app.views.palette_finds import Finds
 from app.widgets.controls import label
 from app.widgets.theme import Theme
 
@@ -34,10 +28,10 @@ ROW_HEIGHT = 32
 ICON_PX = 16
 PAD = 10
 SMALL_PX = 11
-RECENT = 5
-"""Runs that are listed before anything is typed."""
 HINT = "Search runs, commands, settings"
-NOTHING = "Nothing has this name. Try a page, a command, or part of a run's name."
+NOTHING = (
+    "Nothing fits. Try a page, a command, a checkpoint, or part of a run's name, tags or notes."
+)
 
 
 class EntryDelegate(QStyledItemDelegate):
@@ -124,8 +118,7 @@ class Palette(Overlay):
     Args:
         parent: the window's ground, which it covers.
         commands: what can be done now; asked at each opening.
-        runs: the run list.
-        open_run: shows a run.
+        finds: runs and checkpoints.
         passing: keys that the window heeds while it is open.
     """
 
@@ -134,16 +127,14 @@ class Palette(Overlay):
         parent: QWidget,
         theme: Theme,
         commands: Callable[[], Sequence[Entry]],
-        runs: RunsModel,
-        open_run: Callable[[str], None],
+        finds: Finds,
         passing: Sequence[str] = (),
     ) -> None:
         super().__init__(parent, passing)
         self._commands_now = commands
-        self._runs = runs
-        self._open_run = open_run
+        self._finds = finds
         self._commands: Sequence[Entry] = ()
-        self._names: list[tuple[str, str]] = []
+        finds.changed.connect(self._find_again)
         self.setAccessibleName("Command palette")
         self.field = QLineEdit()
         self.field.setPlaceholderText(HINT)
@@ -175,10 +166,7 @@ class Palette(Overlay):
         if self.isVisible():
             return
         self._commands = tuple(self._commands_now())
-        self._names = [
-            (uid, self._runs.name_of(uid).casefold())
-            for uid in map(self._runs.uid_at, range(self._runs.rowCount()))
-        ]
+        self._finds.begin()
         super().open()
         self.field.clear()
         self._find("")
@@ -216,16 +204,20 @@ class Palette(Overlay):
         return True
 
     def _find(self, text: str) -> None:
-        most = RECENT if not text.strip() else len(self._names)
-        uids = runs_matching(text, self._names[:most])
-        self.model.take(arranged(text, self._commands, [self._run_entry(uid) for uid in uids]))
+        finds = self._finds
+        found = arranged(text, self._commands, finds.runs(text), finds.checkpoints(text))
+        self.model.take(found)
         self.nothing.setVisible(self.model.rowCount() == 0)
         self._choose(self.model.next_enabled(-1, 1))
 
-    def _run_entry(self, uid: str) -> Entry:
-        return Entry(
-            self._runs.name_of(uid), "Run", lambda: self._open_run(uid), icon="chart-line-up"
-        )
+    def _find_again(self) -> None:
+        """The checkpoints have been read; what the person has chosen meanwhile stays chosen."""
+        if not self.isVisible() or not self.field.text().strip():
+            return
+        row = self.list.currentIndex().row()
+        self._find(self.field.text())
+        if 0 < row < self.model.rowCount() and self.model.entry(row).enabled:
+            self._choose(row)
 
     def _choose(self, row: int) -> None:
         if row < 0:

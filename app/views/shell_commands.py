@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from PySide6.QtGui import QKeySequence
 
 from app.settings import Settings
 from app.viewmodels.palette import Entry
 from app.viewmodels.presets import shipped
+from app.viewmodels.recipe_types import Preset
 from app.views.header import PALETTE_KEYS
 from app.views.page import Page
 from app.views.pages import LISTED, PAGES, Place, is_developer, keys_of
@@ -56,6 +57,11 @@ class ShellCommands:
         self._settings = settings
         self._shown = shown
         self._acts = acts
+
+    @cached_property
+    def _presets(self) -> Sequence[Preset]:
+        """Read once: they ship with the program."""
+        return shipped()
 
     def everywhere(self) -> tuple[PageAction, ...]:
         """What the window can do on every page."""
@@ -119,7 +125,7 @@ class ShellCommands:
                 icon="flask",
                 also=preset.description,
             )
-            for preset in shipped()
+            for preset in self._presets
         ]
         settings = [
             Entry(text, "Setting", partial(self._acts.show_setting, key), icon="gear", also=also)

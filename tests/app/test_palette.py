@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -8,11 +9,21 @@ from PySide6.QtWidgets import QLineEdit
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from app.viewmodels.palette import Entry, PaletteModel, arranged, matching, rate, runs_matching
+from app.viewmodels.palette import (
+    Entry,
+    PaletteModel,
+    arranged,
+    how_found,
+    matching,
+    rate,
+    runs_matching,
+)
+from app.viewmodels.run_entry import RunEntry, entry_of
 from app.views.pages import LISTED
 from app.widgets.theme import Theme
 from tests.app.conftest import Sample
 from tests.app.shell import Shell, shell_on
+from tests.app.test_viewmodels_run import row
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -66,11 +77,34 @@ def test_that_further_words_find_a_setting() -> None:
     assert matching("rekindle_home", [entry("Runs"), storage]) == (storage,)
 
 
+def run(uid: str, name: str, tags: tuple[str, ...] = (), notes: str = "") -> RunEntry:
+    return entry_of(row(uid=uid, name=name, tags=tags, notes=notes))
+
+
 def test_that_runs_are_found_by_every_word_the_newest_first_and_only_as_many_as_fit() -> None:
-    runs = [(f"id{place}", f"nf4 seed {place}") for place in range(10_000)]
-    assert runs_matching("seed nf4", runs, most=3) == ("id0", "id1", "id2")
-    assert runs_matching("id9999", runs) == ("id9999",)
-    assert runs_matching("seed pruned", runs) == ()
+    alike = run("id0", "nf4 seed 0")
+    entries = {
+        f"id{place}": replace(alike, search=f"id{place} nf4 seed {place}")
+        for place in range(10_000)
+    }
+    assert runs_matching("seed nf4", entries, entries, most=3) == ("id0", "id1", "id2")
+    assert runs_matching("id9999", entries, entries) == ("id9999",)
+    assert runs_matching("seed pruned", entries, entries) == ()
+
+
+def test_that_runs_opened_lately_come_first_then_names_then_tags_and_notes() -> None:
+    runs = (
+        run("a", "first", notes="repeat for the rebuttal"),
+        run("b", "second", tags=("rebuttal",)),
+        run("c", "rebuttal, seed 1"),
+        run("d", "rebuttal, seed 2"),
+        run("e", "another"),
+    )
+    entries = {it.row.uid: it for it in runs}
+    assert runs_matching("REBUTTAL", entries, entries, ("e", "d", "gone")) == ("d", "c", "a", "b")
+    assert runs_matching("", entries, entries, ("e",), 2) == ("e", "a")
+    ways = [how_found("rebuttal", entries[uid]) for uid in "abc"]
+    assert ways == ["Run · notes", "Run · rebuttal", "Run"]
 
 
 def test_that_a_command_named_as_typed_stands_before_runs_and_a_fuzzy_one_after() -> None:
@@ -209,3 +243,53 @@ def test_that_what_is_not_possible_stands_last_until_something_is_typed() -> Non
     page, run = entry("Runs", "Page"), entry("stopped early", "Run")
     assert arranged("", (stop, page), (run,)) == (page, run, stop)
     assert arranged("stop", (stop, page), (run,)) == (stop, run)
+
+
+def test_that_a_run_opened_lately_is_the_first_before_anything_is_typed(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window, palette = shell.window, shell.window.palette_box
+    oldest = min(shell.application.runs.rows(shell.runs.values()), key=lambda it: it.created)
+    palette.open()
+    assert oldest.name not in runs_of(shell)
+    palette.close_it()
+    window.open_run(oldest.uid)
+    window.show_page("runs")
+    palette.open()
+    assert runs_of(shell)[0] == oldest.name
+
+
+def runs_of(shell: Shell) -> list[str]:
+    model = shell.window.palette_box.model
+    lines = [model.entry(place) for place in range(model.rowCount())]
+    return [it.title for it in lines if it.group.startswith("Run ") or it.group == "Run"]
+
+
+def test_that_a_checkpoint_is_found_and_shown_with_what_is_known_of_it(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    window, palette = shell.window, shell.window.palette_box
+    palette.open()
+    qtbot.waitUntil(lambda: shell.application.models.loaded, timeout=10_000)
+    node = next(it for it in shell.application.models.nodes() if it.run)
+    qtbot.keyClicks(palette.field, node.key[:12])
+    model = palette.model
+    lines = [model.entry(place) for place in range(model.rowCount())]
+    place = next(place for place, it in enumerate(lines) if it.group == "Checkpoint")
+    assert node.title in lines[place].title
+    palette._do(place)
+    assert window.page == "models"
+    assert shell.application.models.selected == node
+
+
+def test_that_what_is_read_while_one_types_leaves_the_choice_alone(
+    shell: Shell, qtbot: QtBot
+) -> None:
+    palette = shell.window.palette_box
+    palette.open()
+    qtbot.keyClicks(palette.field, "se")
+    qtbot.keyClick(palette.field, Qt.Key.Key_Down)
+    chosen = palette.list.currentIndex().row()
+    assert chosen > 0
+    shell.application.models.changed.emit()
+    assert palette.list.currentIndex().row() == chosen
