@@ -213,14 +213,18 @@ class DataViewModel(QObject):
     # leaks
 
     def recipe_pairs(self) -> tuple[tuple[Entry, Entry], ...]:
-        """Every dataset that the recipe trains on with every one that it evaluates on."""
-        by_name = {it.name: it for it in self.library.model.entries() if RECIPE in it.origins}
+        """Every dataset that the recipe trains on with every one that it evaluates on, itself included."""
+        by_name = {
+            name: Entry(key_of(source), name, source, (RECIPE,))
+            for name, raw in self._datasets().items()
+            if isinstance(raw, Mapping) and (source := cleaned(raw, self._new_run.folder))
+        }
         trained, evaluated = _named(self._new_run.at("stages")), _named(self._new_run.at("tasks"))
         return tuple(
             (by_name[one], by_name[other])
             for one in trained
             for other in evaluated
-            if one in by_name and other in by_name and one != other
+            if one in by_name and other in by_name
         )
 
     # the way into New run

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, overload
 
 from PySide6.QtCore import QObject, Signal
 
 from app.viewmodels import data_words
 from app.viewmodels.data_desk import DataDesk
 from app.viewmodels.data_entries import Entry
-from core.errors import UserError
+from core.data.overlap import NGRAM_WORDS, SHARED_NGRAMS
+from core.data.within import SHARING
+from core.engine.data_lengths import SHARE_PARTS, unpacked
 
 KIND: Mapping[str, str] = {"same": "the same question", "near": "nearly the same"}
 CRITERION = (
     "Found are the same question (case, spaces and the order of options aside), and items of whose own runs of "
-    "13 words at least 70 % stand in the training data. Paraphrases are not found."
+    f"{NGRAM_WORDS} words at least {SHARED_NGRAMS:.0%} stand in the training data. Paraphrases are not found."
 )
+WITHIN = (
+    "Within one set, an item is nearly the same when one earlier item holds at least "
+    f"{SHARED_NGRAMS:.0%} of its runs of {NGRAM_WORDS} words, and of those that are their own. What more than "
+    f"{SHARING} items share counts as an instruction or documentation."
+)
+TOO_MANY = "Too many items to look for near ones: only the same question was looked for."
 
 
 @dataclass(frozen=True)
@@ -32,25 +41,58 @@ class Pair:
     taught: str
 
 
+class Pairs(Sequence[Pair]):
+    """Pairs as columns of numbers; each is put together when it is asked for.
+
+    Args:
+        record: as the process tells them (`core.engine.data_desk`).
+        texts: of both items, for the first pairs.
+    """
+
+    def __init__(
+        self, record: Mapping[str, str] = MappingProxyType({}), texts: Sequence[Sequence[str]] = ()
+    ) -> None:
+        names = ("evaluated", "trained", "near", "share")
+        self._columns = tuple(unpacked(record.get(name, "")) for name in names)
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Pair, ...]: ...
+    def __getitem__(self, place: int | slice) -> Pair | tuple[Pair, ...]:
+        if isinstance(place, slice):
+            return tuple(self[it] for it in range(*place.indices(len(self))))
+        evaluated, trained, near, share = (int(it[place]) for it in self._columns)
+        asked, taught = self._texts[place] if place < len(self._texts) else ("", "")
+        kind = "near" if near else "same"
+        return Pair(evaluated, trained, kind, share / SHARE_PARTS, asked, taught)
+
+    @property
+    def near(self) -> int:
+        """How many are nearly the same only."""
+        return int(self._columns[2].sum())
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What was found between two datasets; the same name twice: within one."""
+    """What was found between two datasets, or `within` one.
+
+    Attributes:
+        near_too: near repeats were looked for as well.
+    """
 
     training: str
     evaluation: str
+    within: bool
     trained: int = 0
     evaluated: int = 0
-    pairs: tuple[Pair, ...] = ()
+    pairs: Pairs = field(default_factory=Pairs)
+    near_too: bool = True
     error: tuple[str, str] = ("", "")
-
-    @property
-    def within(self) -> bool:
-        """Looked for within one dataset."""
-        return self.training == self.evaluation
-
-    def count(self, kind: str) -> int:
-        """How many of a kind."""
-        return sum(it.kind == kind for it in self.pairs)
 
     @property
     def summary(self) -> str:
@@ -58,19 +100,20 @@ class Finding:
         if self.error[0]:
             return self.error[0]
         shared = data_words.share(len(self.pairs), self.evaluated)
+        near = self.pairs.near
+        kinds = f"{len(self.pairs) - near:,} the same, {near:,} nearly."
         if self.within:
+            less = "" if self.near_too else f" {TOO_MANY}"
             if not self.pairs:
-                return f"No item of {self.training} is asked twice."
-            return f"{shared} of {self.evaluated:,} items of {self.training} ask what an earlier one asks."
+                return f"No item of {self.training} is asked twice.{less}"
+            told = f"{shared} of {self.evaluated:,} items of {self.training} ask what an earlier one asks"
+            return f"{told}: {kinds}" if self.near_too else f"{told}.{less}"
         if not self.pairs:
             return (
                 f"None of the {self.evaluated:,} items of {self.evaluation} is asked in the "
                 f"{self.trained:,} of {self.training}."
             )
-        return (
-            f"{shared} of {self.evaluated:,} items of {self.evaluation} are asked in {self.training}: "
-            f"{self.count('same'):,} the same, {self.count('near'):,} nearly."
-        )
+        return f"{shared} of {self.evaluated:,} items of {self.evaluation} are asked in {self.training}: {kinds}"
 
 
 class LeaksViewModel(QObject):
@@ -89,17 +132,18 @@ class LeaksViewModel(QObject):
         self._turn = 0
         self._waiting: list[tuple[Entry, Entry]] = []
         self._total = 0
+        self._within = False
         self.findings: tuple[Finding, ...] = ()
         self.comparing = False
         desk.progress.connect(self._heard)
 
-    def compare(self, pairs: Sequence[tuple[Entry, Entry]]) -> None:
-        """Look for items of the second dataset of each pair in the first."""
+    def compare(self, pairs: Sequence[tuple[Entry, Entry]], *, within: bool = False) -> None:
+        """Look for items of the second dataset of each pair in the first, or for repeats `within` it."""
         if self.comparing:
             self.cancel()
         self._turn += 1
         self.findings = ()
-        self._waiting, self._total = list(pairs), len(pairs)
+        self._waiting, self._total, self._within = list(pairs), len(pairs), within
         self.comparing = bool(pairs)
         if pairs:
             self.progress.emit("reading…")
@@ -154,11 +198,16 @@ class LeaksViewModel(QObject):
             return
         training, evaluation = self._waiting.pop(0)
         turn = self._turn
+        names = (training.name, evaluation.name, self._within)
+        if self._within:
+            act, what = "repeats", {"source": training.source}
+        else:
+            act, what = "leaks", {"training": training.source, "evaluation": evaluation.source}
         self._desk.ask(
-            "leaks",
-            {"training": training.source, "evaluation": evaluation.source},
-            lambda record: self._take(turn, _finding(training.name, evaluation.name, record)),
-            lambda error: self._take(turn, _failed(training.name, evaluation.name, error)),
+            act,
+            what,
+            lambda record: self._take(turn, _finding(*names, record)),
+            lambda error: self._take(turn, Finding(*names, error=(error.message, error.hint))),
         )
 
     def _take(self, turn: int, finding: Finding) -> None:
@@ -173,25 +222,13 @@ class LeaksViewModel(QObject):
             self.progress.emit(pair + data_words.progress(done, of))
 
 
-def _finding(training: str, evaluation: str, record: Mapping[str, Any]) -> Finding:
+def _finding(training: str, evaluation: str, within: bool, record: Mapping[str, Any]) -> Finding:
     return Finding(
         training,
         evaluation,
+        within,
         record["trained"],
         record["evaluated"],
-        tuple(
-            Pair(
-                it["evaluated"],
-                it["trained"],
-                it["kind"],
-                it["share"],
-                it.get("asked", ""),
-                it.get("taught", ""),
-            )
-            for it in record["pairs"]
-        ),
+        Pairs(record["pairs"], record["texts"]),
+        record.get("near", True),
     )
-
-
-def _failed(training: str, evaluation: str, error: UserError) -> Finding:
-    return Finding(training, evaluation, error=(error.message, error.hint))

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from app.settings import Settings
 from app.viewmodels.data import DataViewModel
-from app.viewmodels.data_leaks import CRITERION, KIND, Finding, Pair
+from app.viewmodels.data_leaks import CRITERION, KIND, WITHIN, Finding, Pair
 from app.views.data_items import ItemPane
 from app.views.splitting import restore, splitter
 from app.widgets.controls import Button, Picker, label
@@ -22,6 +22,7 @@ TEACHING = (
     "Choose a training and an evaluation set, or all pairs of the recipe. The same dataset twice looks for "
     "items that are asked twice. "
 ) + CRITERION
+TEACHING_WITHIN = f"Press Find repeats to look for items that are asked twice. {WITHIN} Paraphrases are not found."
 MOST_ROWS = 500
 """Pairs in the table; all are counted and copied."""
 TOLD = "The texts of the first 200 pairs are told; go to the item to read this one."
@@ -70,6 +71,7 @@ class LeaksView(QWidget):
         tools.addWidget(self.tsv)
         tools.addWidget(self.markdown)
         self.summary = label("", "caption", wrap=True)
+        self.criterion = label("", "hint", wrap=True)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.pairs = Table(theme, "Shared items")
         self.pairs.itemSelectionChanged.connect(self._show_pair)
@@ -89,6 +91,7 @@ class LeaksView(QWidget):
         column.setSpacing(6)
         column.addLayout(tools)
         column.addWidget(self.summary)
+        column.addWidget(self.criterion)
         column.addWidget(self._stack, 1)
         self._rows: tuple[tuple[Finding, Pair], ...] = ()
         leaks.progress.connect(self.state.setText)
@@ -98,7 +101,7 @@ class LeaksView(QWidget):
         library = self._model.library
         one, other = library.entry(self.training.key()), library.entry(self.evaluation.key())
         if one is not None and other is not None:
-            self._model.leaks.compare(((one, other),))
+            self._model.leaks.compare(((one, other),), within=one.key == other.key)
 
     def refresh(self) -> None:
         """Show what is known now."""
@@ -117,24 +120,31 @@ class LeaksView(QWidget):
         self.every.setToolTip(
             f"{pairs} {'pair' if pairs == 1 else 'pairs'} of training and evaluation sets"
             if pairs
-            else "The recipe in New run trains and evaluates on no datasets that differ"
+            else "The recipe in New run does not both train and evaluate on a dataset"
         )
         self.cancel.setVisible(leaks.comparing)
         self.summary.setText("\n".join(it.summary for it in leaks.findings))
         self.summary.setVisible(bool(leaks.findings))
-        self._show_rows(leaks.findings)
+        self._show_rows(leaks.findings, same)
 
-    def _show_rows(self, findings: Sequence[Finding]) -> None:
-        rows = tuple((finding, pair) for finding in findings for pair in finding.pairs)[:MOST_ROWS]
+    def _show_rows(self, findings: Sequence[Finding], same: bool) -> None:
+        rows = tuple((finding, pair) for finding in findings for pair in finding.pairs[:MOST_ROWS])
+        count = sum(len(finding.pairs) for finding in findings)
+        rows = rows[:MOST_ROWS]
+        more = f"The first {MOST_ROWS:,} of {count:,} are listed; all are copied."
+        within = any(it.within for it in findings)
+        self.criterion.setText(f"{more} " * (count > MOST_ROWS) + (WITHIN if within else CRITERION))
+        self.criterion.setVisible(bool(rows))
         for button in (self.tsv, self.markdown):
             button.setEnabled(bool(findings))
         if rows:
             self._stack.setCurrentWidget(self.sides)
         else:
             clean = any(not it.error[0] for it in findings)
-            self.empty.set(
-                "Nothing shared" if clean else "Not compared yet", CRITERION if clean else TEACHING
-            )
+            if clean:
+                self.empty.set("Nothing shared", WITHIN if within else CRITERION)
+            else:
+                self.empty.set("Not compared yet", TEACHING_WITHIN if same else TEACHING)
             self._stack.setCurrentWidget(self.empty)
         if rows == self._rows:
             return

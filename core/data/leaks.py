@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from core.data.example import Example
-from core.data.overlap import Hashing, overlap, places, questions
+from core.data.overlap import TELL_EVERY, Hashing, Progress, overlap, places, questions, unheard
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,18 @@ class Leak:
     share: float
 
 
-def leaks(training: Sequence[Example], evaluation: Sequence[Example]) -> list[Leak]:
+def leaks(
+    training: Sequence[Example], evaluation: Sequence[Example], heard: Progress = unheard
+) -> list[Leak]:
     """Every evaluation item that the training data already asks, in order, each with its nearest training item."""
-    found = overlap(training, evaluation)
+    found = overlap(training, evaluation, heard)
     same, near = set(found.same), set(found.near)
     first: dict[str, int] = {}
     if same:
         for place, example in enumerate(training):
             for key in questions(example):
                 first.setdefault(key, place)
-    nearest = _nearest(training, [it for it in evaluation if it.id in near])
+    nearest = _nearest(training, [it for it in evaluation if it.id in near], heard)
     pairs: list[Leak] = []
     for place, example in enumerate(evaluation):
         if example.id in same:
@@ -57,7 +59,7 @@ def repeats(examples: Sequence[Example]) -> list[Leak]:
 
 
 def _nearest(
-    training: Sequence[Example], shared: Sequence[Example]
+    training: Sequence[Example], shared: Sequence[Example], heard: Progress
 ) -> dict[str, tuple[int, float]]:
     """By the id of an evaluation item: the training item with most of its runs of words, and their share."""
     if not shared:
@@ -68,6 +70,8 @@ def _nearest(
     where = [0] * len(runs)
     every = np.unique(np.concatenate(runs))
     for place, example in enumerate(training):
+        if place % TELL_EVERY == 0:
+            heard(place, len(training))
         texts = np.concatenate([hashed(example.prompt), hashed(example.demonstration)])
         text = np.unique(texts)
         if not len(places(every, text)):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,15 @@ _PUNCTUATION = (
 )  # and quotes, dashes
 _SEED = 13  # of the numbers that mix word numbers into one for each run of words
 
+TELL_EVERY = 1_000
+
 Hashes = NDArray[np.uint64]
+Progress = Callable[[int, int], None]
+"""Is told how many items are done, of how many."""
+
+
+def unheard(*_: int) -> None:
+    """For those who do not want to know how far it is."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,9 @@ class Overlap:
         return len(self.same) + len(self.near)
 
 
-def overlap(training: Sequence[Example], evaluation: Sequence[Example]) -> Overlap:
+def overlap(
+    training: Sequence[Example], evaluation: Sequence[Example], heard: Progress = unheard
+) -> Overlap:
     """Look for the questions of `evaluation` in `training`.
 
     Words are hashed in one pass over each side, so ten thousand items on either take seconds.
@@ -68,7 +78,7 @@ def overlap(training: Sequence[Example], evaluation: Sequence[Example]) -> Overl
     asked = {key for example in training for key in questions(example)}
     same = [example for example in evaluation if asked.intersection(questions(example))]
     found = {example.id for example in same}
-    shares = ngram_shares(training, evaluation)
+    shares = ngram_shares(training, evaluation, heard)
     near = [
         example.id
         for example, share in zip(evaluation, shares, strict=True)
@@ -77,7 +87,9 @@ def overlap(training: Sequence[Example], evaluation: Sequence[Example]) -> Overl
     return Overlap(len(evaluation), len(training), tuple(it.id for it in same), tuple(near))
 
 
-def ngram_shares(training: Sequence[Example], evaluation: Sequence[Example]) -> list[float]:
+def ngram_shares(
+    training: Sequence[Example], evaluation: Sequence[Example], heard: Progress = unheard
+) -> list[float]:
     """For each evaluation item, which share (0..1) of its own 13-grams stands in the training data.
 
     0 for an item with fewer than `FEWEST_OWN`: short, or hardly more than what others share.
@@ -89,7 +101,9 @@ def ngram_shares(training: Sequence[Example], evaluation: Sequence[Example]) -> 
     every, owners = np.unique(np.concatenate(runs), return_counts=True)
     own = every[owners == 1]
     seen = np.zeros(len(own), np.int64)
-    for example in training:
+    for place, example in enumerate(training):
+        if place % TELL_EVERY == 0:
+            heard(place, len(training))
         text = np.unique(np.concatenate([hashed(example.prompt), hashed(example.demonstration)]))
         seen[places(own, text)] += 1
     known = own[(seen > 0) & (seen <= COMMON)]

@@ -19,9 +19,11 @@ from pydantic import ValidationError
 from core.data.chat import teacher_messages
 from core.data.disk import state_of
 from core.data.example import Example
-from core.data.leaks import leaks, repeats
+from core.data.leaks import Leak, leaks, repeats
 from core.data.numbered import Items
 from core.data.survey import TELL_EVERY, kind_of, survey, written
+from core.data.within import near_repeats
+from core.engine.data_lengths import SHARE_PARTS, packed
 from core.engine.data_process import serve
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
@@ -48,6 +50,7 @@ class Desk:
             "item": self.item,
             "find": self.find,
             "leaks": self.leaks,
+            "repeats": self.repeats,
         }
 
     def items(self, given: Mapping[str, Any], heard: Progress) -> Items:
@@ -101,31 +104,33 @@ class Desk:
     def leaks(self, given: Mapping[str, Any], heard: Progress) -> Any:
         """Evaluation items that the training data already asks, with both items of each pair.
 
-        Of a set with itself: items that ask what an earlier one asks.
+        Data that are trained on and evaluated, too, ask every item.
         """
         folder = str(given.get("folder", ""))
         trained, training = _good(self._items(given["training"], folder, heard), heard)
-        if given["training"] == given["evaluation"]:
-            evaluated, evaluation = trained, training
-            heard(0, 0)
-            found = repeats(training)
-        else:
-            evaluated, evaluation = _good(self._items(given["evaluation"], folder, heard), heard)
-            heard(0, 0)
-            found = leaks(training, evaluation)
-        pairs: list[dict[str, Any]] = [
-            {
-                "evaluated": evaluated[it.evaluated],
-                "trained": trained[it.trained],
-                "kind": it.kind,
-                "share": it.share,
-            }
-            for it in found
-        ]
-        for pair, it in zip(pairs[:MOST_PAIRS], found, strict=False):
-            pair["asked"] = evaluation[it.evaluated].prompt[:PAIR_CHARACTERS]
-            pair["taught"] = training[it.trained].prompt[:PAIR_CHARACTERS]
-        return {"evaluated": len(evaluation), "trained": len(training), "pairs": pairs}
+        evaluated, evaluation = _good(self._items(given["evaluation"], folder, heard), heard)
+        found = leaks(training, evaluation, heard)
+        return {
+            "evaluated": len(evaluation),
+            "trained": len(training),
+            **_told(found, evaluated, trained, evaluation, training),
+        }
+
+    def repeats(self, given: Mapping[str, Any], heard: Progress) -> Any:
+        """Items that ask, word for word or nearly, what an earlier one of the same data asks, with both items.
+
+        "near" is False where the data are too many to look for near ones.
+        """
+        numbers, examples = _good(self.items(given, heard), heard)
+        found = near_repeats(examples, heard)
+        return {
+            "evaluated": len(examples),
+            "trained": len(examples),
+            "near": found is not None,
+            **_told(
+                repeats(examples) if found is None else found, numbers, numbers, examples, examples
+            ),
+        }
 
     def _items(self, raw: Any, folder: str, heard: Progress) -> Items:
         source = source_of(raw)
@@ -169,6 +174,31 @@ def shown(example: Example, template: str) -> dict[str, Any]:
         "gold": gold,
         "group": example.group,
         "choices": list(example.choices),
+    }
+
+
+def _told(
+    found: Sequence[Leak],
+    evaluated: Sequence[int],
+    trained: Sequence[int],
+    evaluation: Sequence[Example],
+    training: Sequence[Example],
+) -> dict[str, Any]:
+    """Pairs as columns of numbers, for they may be many, and the texts of the first ones."""
+    return {
+        "pairs": {
+            "evaluated": packed([evaluated[it.evaluated] for it in found]),
+            "trained": packed([trained[it.trained] for it in found]),
+            "near": packed([it.kind == "near" for it in found]),
+            "share": packed([round(it.share * SHARE_PARTS) for it in found]),
+        },
+        "texts": [
+            [
+                evaluation[it.evaluated].prompt[:PAIR_CHARACTERS],
+                training[it.trained].prompt[:PAIR_CHARACTERS],
+            ]
+            for it in found[:MOST_PAIRS]
+        ],
     }
 
 

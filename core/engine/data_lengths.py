@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("prompt", "demonstration", "teacher", "total")
+SHARE_PARTS = 10_000
+"""A share is told as a whole number of such parts."""
 Lengths = tuple[int, int, int]
 """Of the prompt, of the demonstration, of the teacher's prompt; 0 where there is none."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -131,6 +131,10 @@ def _select(panel: DataPanel, application: Application, name: str, qtbot: QtBot)
     assert application.data.entry is not None
     assert application.data.entry.name == name
     _read(panel, application, qtbot)
+
+
+def _texts(parent: QWidget) -> str:
+    return " ".join(it.text() for it in parent.findChildren(QLabel))
 
 
 def _button(parent: QWidget, words: str) -> Button:
@@ -394,6 +398,53 @@ def test_that_all_pairs_of_the_recipe_are_compared(
     qtbot.waitUntil(lambda: bool(leaks.findings) and not leaks.comparing, timeout=WAIT_MS)
     assert [(it.training, it.evaluation) for it in leaks.findings] == [("science", "questions")]
     assert (leaks.findings[0].trained, leaks.findings[0].evaluated) == (30, 5)
+
+
+@pytest.mark.parametrize("named", ["science", "science_again"])
+def test_that_a_dataset_trained_on_and_evaluated_is_shared_as_a_whole(
+    panel: DataPanel, application: Application, qtbot: QtBot, named: str
+) -> None:
+    text = RECIPE_TEXT.replace("dataset: questions", f"dataset: {named}")
+    again = "  science_again: {demo: science, config: known-own, split: train, limit: 30}\nstages:"
+    application.new_run.load_recipe(text.replace("stages:", again))
+    panel.part.choose("leaks")
+    panel.refresh_now()
+    qtbot.mouseClick(panel.leaks.every, Qt.MouseButton.LeftButton)
+    leaks = application.data.leaks
+    qtbot.waitUntil(lambda: bool(leaks.findings) and not leaks.comparing, timeout=WAIT_MS)
+    panel.refresh_now()
+    assert panel.leaks.summary.text() == (
+        f"30 (100.0 %) of 30 items of {named} are asked in science: 30 the same, 0 nearly."
+    )
+
+
+def test_that_near_repeats_within_a_dataset_are_found_with_what_that_means(
+    panel: DataPanel, application: Application, dialogs: Answering, tmp_path: Path, qtbot: QtBot
+) -> None:
+    texts = [" ".join(f"w{n * 100 + place}" for place in range(60)) for n in range(3)]
+    texts += [texts[1] + " please", texts[0].upper()]
+    path = tmp_path / "twice.jsonl"
+    rows = [{"messages": [{"role": "user", "content": it}], "answer": "A"} for it in texts]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    _import(panel, application, dialogs, path, qtbot)
+    panel.part.choose("leaks")
+    panel.refresh_now()
+    assert panel.leaks.compare.text().strip() == "Find repeats"
+    assert "at least 70%" in _texts(panel.leaks.empty)
+    panel.leaks.compare.setFocus()
+    qtbot.keyClick(panel.leaks.compare, Qt.Key.Key_Return)
+    leaks = application.data.leaks
+    qtbot.waitUntil(lambda: bool(leaks.findings) and not leaks.comparing, timeout=WAIT_MS)
+    panel.refresh_now()
+    told = f"2 (40.0 %) of 5 items of {leaks.findings[0].training} ask what an earlier one asks"
+    assert panel.leaks.summary.text() == f"{told}: 1 the same, 1 nearly."
+    shown = [[panel.leaks.pairs.item(row, at).text() for at in range(4)] for row in (0, 1)]
+    assert shown == [
+        ["4", "2", "nearly the same", "98 %"],
+        ["5", "1", "the same question", "100 %"],
+    ]
+    assert "instruction or documentation" in panel.leaks.criterion.text()
+    assert panel.leaks.criterion.isVisible()
 
 
 def test_that_a_dropped_file_is_remembered_until_it_is_forgotten(

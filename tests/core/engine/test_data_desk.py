@@ -81,9 +81,23 @@ def test_that_leaks_come_with_both_items_and_progress_before() -> None:
     answers = _asked(Desk(), "leaks", training=SCIENCE, evaluation=same)
     record = answers[-1]["record"]
     assert (record["evaluated"], record["trained"]) == (3, 12)
-    assert [(it["evaluated"], it["trained"]) for it in record["pairs"]] == [(0, 0), (1, 1), (2, 2)]
-    assert record["pairs"][0]["asked"] == record["pairs"][0]["taught"] != ""
+    pairs = {name: list(unpacked(it)) for name, it in record["pairs"].items()}
+    assert pairs == {
+        "evaluated": [0, 1, 2],
+        "trained": [0, 1, 2],
+        "near": [0, 0, 0],
+        "share": [10_000] * 3,
+    }
+    assert record["texts"][0][0] == record["texts"][0][1] != ""
     assert all(set(it) == {"n", "done", "of"} for it in answers[:-1])
+
+
+def test_that_data_trained_on_and_evaluated_are_shared_as_a_whole_and_do_not_repeat() -> None:
+    both = _asked(Desk(), "leaks", training=SCIENCE, evaluation=SCIENCE)[-1]["record"]
+    assert list(unpacked(both["pairs"]["evaluated"])) == list(range(12))
+    within = _asked(Desk(), "repeats", source=SCIENCE)[-1]["record"]
+    assert within["near"] is True
+    assert len(unpacked(within["pairs"]["evaluated"])) == 0
 
 
 def test_that_a_wrong_source_is_said_in_words() -> None:
