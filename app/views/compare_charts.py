@@ -100,9 +100,7 @@ class CompareCharts(QWidget):
         )
         copy = QShortcut(QKeySequence(COPY_KEYS), chart)
         copy.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        copy.activated.connect(
-            lambda: self._keeper.copy(chart, chart.title, self._caption(chart))
-        )
+        copy.activated.connect(lambda: self._keeper.copy(chart, chart.title, self._caption(chart)))
 
     def _save(self, chart: LineChart) -> None:
         self._keeper.save(chart, chart.title, self._caption(chart))
