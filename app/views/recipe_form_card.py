@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QToolButton, QWidget
 
 from app.viewmodels.new_run import NewRunViewModel
 from app.widgets.controls import Button, Card, Segments, label
@@ -22,6 +22,12 @@ class SearchLine(QLineEdit):
     """A line to search in: the arrow down leads to what was found, Escape clears it."""
 
     down = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setClearButtonEnabled(True)
+        for button in self.findChildren(QToolButton):
+            button.setAccessibleName("Clear the search")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """These two; all else is text."""
@@ -45,7 +51,6 @@ class RecipeFormCard(Card):
         self.search.setPlaceholderText("Find a setting")
         self.search.setAccessibleName("Find a setting of this card")
         self.search.setToolTip("Find a setting (Ctrl+F)")
-        self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(FIND_WIDTH)
         self.part = Segments(theme, "Part of the recipe", PARTS)
         self.part.chosen.connect(self._choose_part)
