@@ -145,7 +145,12 @@ def test_that_the_numbers_of_the_curves_are_copied(desk: Desk, qtbot: QtBot) -> 
     overlay = desk.page.charts.overlay
     overlay.setFocus()
     qtbot.keyClick(overlay, Qt.Key.Key_C, CTRL)
-    lines = QGuiApplication.clipboard().text().split("\n")
+    told = QGuiApplication.clipboard().text().split("\n")
+    lines = [line for line in told if not line.startswith("# ")]
+    first, second = desk.model.runs()
+    for run in (first, second):
+        start = f"# {run.letter} · run {run.name} ({run.uid[:8]})"
+        assert any(line.startswith(start) for line in told), start
     curves = desk.model.overlay("divergence")
     assert lines[0].split("\t") == ["step", "A", "B"]
     assert len(lines) - 1 == len({float(x) for curve in curves for x in curve.x})
