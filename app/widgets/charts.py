@@ -24,7 +24,7 @@ from app.widgets.chart_hands import AXIS_WIDTH, HandledPanel, Range
 from app.widgets.chart_marks import References
 from app.widgets.controls import colour_of
 from app.widgets.crosshair import Crosshair
-from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine
+from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, dashed
 from app.widgets.decimate import Floats, limits, thinned, window_of
 from app.widgets.legend import Legend
 from app.widgets.pixel_columns import SharedColumns
@@ -278,6 +278,7 @@ class LineChart(HandledPanel):
     def _draw(self) -> None:
         self._dirty = False
         self.draws += 1
+        self.legend.set_dashed(dashed(self._lines, self.references.levels))
         entries = [(line.key, line.label, line.token) for line in self._lines if line.label]
         entries += [
             (level.key, level.label, level.token) for level in self.references.levels if level.label

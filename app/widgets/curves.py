@@ -5,6 +5,7 @@ Items are reused for as long as their key lives: pyqtgraph leaks plots that are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ class LevelLine:
     label: str
     token: str
     value: float
+
+
+def dashed(lines: Iterable[Line], levels: Iterable[LevelLine]) -> set[str]:
+    """Keys of what is drawn with dashes."""
+    return {line.key for line in lines if line.dashed} | {level.key for level in levels}
 
 
 @dataclass(frozen=True)

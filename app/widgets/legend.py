@@ -4,20 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QIcon,
+    QIconEngine,
+    QPainter,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.widgets.controls import Button, colour_of
 from app.widgets.theme import Theme
 
 LEFT = 34
-ICON_PX = 14
+ICON_PX = 16
+STROKE_PX = 2
 AROUND_TEXT_PX = ICON_PX + 20
 SPACING = 2
 ROW_PX = 20
 MOST_ROWS = 3
 MOST_TEXT_PX = 220
+
+
+class _Stroke(QIconEngine):
+    """A piece of a curve as it is drawn, sharp on every screen."""
+
+    def __init__(self, colour: str, *, dashed: bool) -> None:
+        super().__init__()
+        self._pen = QPen(QColor(colour), STROKE_PX)
+        self._pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        if dashed:
+            self._pen.setDashPattern([2.0, 1.0])
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        """Draw it across `rect`."""
+        box = QRectF(rect)
+        painter.setPen(self._pen)
+        painter.drawLine(box.left(), box.center().y(), box.right(), box.center().y())
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        """It on a transparent ground."""
+        made = QPixmap(size)
+        made.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(made)
+        self.paint(painter, QRect(QPoint(0, 0), size), mode, state)
+        painter.end()
+        return made
 
 
 class Legend(QWidget):
@@ -37,6 +73,7 @@ class Legend(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._buttons: dict[str, Button] = {}
         self._entries: tuple[tuple[str, str, str], ...] = ()
+        self._dashed: frozenset[str] = frozenset()
         self.hide()
         theme.changed.connect(self._paint)
 
@@ -70,6 +107,13 @@ class Legend(QWidget):
         self.setVisible(bool(wanted))
         self._fit()
         self._paint()
+
+    def set_dashed(self, keys: Iterable[str]) -> None:
+        """Which curves are dashed: two of one hue are told apart by it."""
+        wanted = frozenset(keys)
+        if wanted != self._dashed:
+            self._dashed = wanted
+            self._paint()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Flow into the new width."""
@@ -123,4 +167,5 @@ class Legend(QWidget):
             button = self._buttons[key]
             on = button.isChecked()
             colour = colour_of(self._theme, token if on else "third")
-            button.setIcon(self._theme.icon("minus-bold" if on else "eye-slash", colour, colour))
+            stroke = QIcon(_Stroke(colour, dashed=key in self._dashed))
+            button.setIcon(stroke if on else self._theme.icon("eye-slash", colour, colour))

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.widgets.legend import MOST_ROWS, ROW_PX, Legend
+from app.widgets.legend import ICON_PX, MOST_ROWS, ROW_PX, Legend
 from app.widgets.theme import Theme
 
 
@@ -67,3 +67,18 @@ def test_that_tab_reaches_the_entries_where_the_legend_stands(theme: Theme, qtbo
     first, second = legend.buttons.values()
     assert first.nextInFocusChain() is second
     assert second.nextInFocusChain() is after
+
+
+def test_that_a_dashed_curve_is_dashed_in_the_legend(theme: Theme, qtbot: QtBot) -> None:
+    legend = _legend(theme, qtbot, ["A nf4", "A recovered"], 400)
+
+    def stroke(key: str) -> set[int]:
+        picture = legend.buttons[key].icon().pixmap(ICON_PX, ICON_PX).toImage()
+        return {x for x in range(ICON_PX) if picture.pixelColor(x, ICON_PX // 2).alpha() > 0}
+
+    plain = stroke("0")
+    assert len(plain) >= ICON_PX - 1
+    assert stroke("1") == plain
+    legend.set_dashed({"0"})
+    assert 0 < len(stroke("0")) < len(plain)
+    assert stroke("1") == plain
