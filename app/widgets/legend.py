@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QIcon,
@@ -42,9 +42,9 @@ class _Stroke(QIconEngine):
 
     def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
         """Draw it across `rect`."""
-        box = QRectF(rect)
         painter.setPen(self._pen)
-        painter.drawLine(box.left(), box.center().y(), box.right(), box.center().y())
+        middle = rect.top() + rect.height() // 2
+        painter.drawLine(rect.left(), middle, rect.right(), middle)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         """It on a transparent ground."""
