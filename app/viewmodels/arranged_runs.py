@@ -126,10 +126,6 @@ class ArrangedRuns(QAbstractTableModel):
         """The group whose heading a line is."""
         return self._shown.groups.get(self._shown.lines[row])
 
-    def entry_at(self, row: int) -> RunEntry | None:
-        """The run of a line; None for a heading."""
-        return self._source.entry(self._shown.lines[row])
-
     def row_of(self, line: str) -> int:
         """The place of a run or a heading; -1 when it is not shown."""
         lines = self._shown.lines

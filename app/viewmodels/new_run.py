@@ -82,10 +82,6 @@ class NewRunViewModel(RecipeEditing):
         base, stages = self._document.get("base"), self._form.stages()
         return recipe_words.edited_cards(base, stages, counts, self.models())
 
-    def problem_count(self, key: str) -> int:
-        """How many problems the fields of a card have ("datasets", "measure" included)."""
-        return sum(card_of(problem.path) == key for problem in self._all_problems())
-
     # fields
 
     def fields(self) -> tuple[FieldView, ...]:
