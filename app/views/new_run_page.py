@@ -67,7 +67,7 @@ class NewRunPage(Page):
         self.sides.problems.wanted.connect(self.card.go_to)
         self.sides.problems.fix_wanted.connect(self.card.mend)
         self.sides.teacher.edit_wanted.connect(self._edit_template)
-        self.sides.needs.remedy_wanted.connect(model.apply_remedy)
+        self.sides.needs.remedy_wanted.connect(self._apply_remedy)
         self.sides.check.opened.connect(self.run_wanted)
         for starting in (self.sides.sweep.starting, self.sides.check.starting):
             starting.connect(self._finish_typing)
@@ -284,6 +284,7 @@ class NewRunPage(Page):
             acts[act]()
 
     def _place(self, place: int, to: int) -> None:
+        self._finish_typing()
         if place and to:
             self._model.place_stage(self._model.cards()[place].id, to - 1)
 
@@ -309,6 +310,10 @@ class NewRunPage(Page):
     def _sweep_over(self, path: str) -> None:
         self._sweep.add(path)
         self.sides.choose("sweep")
+
+    def _apply_remedy(self, stage: str, knob: str) -> None:
+        self._finish_typing()
+        self._model.apply_remedy(stage, knob)
 
     def _sweep_started(self, count: int) -> None:
         runs = "1 run is" if count == 1 else f"{count:,} runs are"
@@ -356,6 +361,7 @@ class NewRunPage(Page):
         self._model.redo()
 
     def _load_preset(self, path: str) -> None:
+        self._finish_typing()  # undo brings it back
         if path == EMPTY:
             self._model.start_empty()
         elif path:
@@ -367,7 +373,7 @@ class NewRunPage(Page):
         )
         if path:
             self._settings.recipe_folder = str(Path(path).parent)
-            self._model.load_preset(path)
+            self._load_preset(path)
 
     def save(self) -> None:
         """Ask for a file and write the recipe into it; the command then names it."""

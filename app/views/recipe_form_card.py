@@ -131,6 +131,7 @@ class RecipeFormCard(Card):
 
     def go_to(self, card: str, path: str) -> None:
         """Show a field and give it the focus."""
+        self.form.finish_typing()
         if card:
             self._model.select(card)
         self.show_card()
@@ -153,6 +154,7 @@ class RecipeFormCard(Card):
 
     def mend(self, card: str, path: str) -> None:
         """Take the way out of a problem, wherever its field is."""
+        self.form.finish_typing()
         if self._model.field(path) is None:
             self._model.fix(path)
             return

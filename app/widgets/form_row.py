@@ -31,7 +31,7 @@ class FormRow(QObject):
         self.title.setFixedWidth(LABEL_WIDTH)
         self.editor.setMinimumWidth(CONTROL_WIDTH)
         self.reset = Button(theme, "", "quiet", "arrow-counter-clockwise")
-        self.reset.clicked.connect(lambda: self.committed.emit(self.field.path, None))
+        self.reset.clicked.connect(self._reset)
         self.editor.row.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignTop)
         self.words = QWidget()
         self.note = label("", "caption", wrap=True)
@@ -81,6 +81,7 @@ class FormRow(QObject):
 
     def mend(self) -> None:
         """Take the way out of the problem: a file is picked here, all else is asked for."""
+        self.editor.finish_typing()  # else it would be kept, or taken after the way out
         if isinstance(self.editor, PathEditor):
             self.editor.browse()
         else:
@@ -93,6 +94,11 @@ class FormRow(QObject):
             widget.setVisible(on)
         self.reset.setVisible(on and self._can_reset())
         self.way_out.setVisible(on and bool(self.field.fix))
+
+    def _reset(self) -> None:
+        """Back to the default, whatever was just typed."""
+        self.editor.finish_typing()
+        self.committed.emit(self.field.path, None)
 
     def _can_reset(self) -> bool:
         return not self.field.is_default and self.field.default not in (None, "", ())
@@ -109,7 +115,7 @@ class FormRow(QObject):
         default = written(self.field.default)
         back = menu.addAction(f"Back to the default, {default}" if default else "Empty")
         back.setEnabled(not self.field.is_default)
-        back.triggered.connect(lambda: self.committed.emit(self.field.path, None))
+        back.triggered.connect(self._reset)
         sweep = menu.addAction("Sweep…")
         sweep.triggered.connect(lambda: self.sweep_wanted.emit(self.field.path))
         copy = menu.addAction("Copy the path")

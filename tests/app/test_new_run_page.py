@@ -19,6 +19,7 @@ from app.viewmodels.new_run import NewRunViewModel
 from app.views.dialogs import Dialogs
 from app.views.field_chooser import FieldChooser
 from app.views.new_run_page import NewRunPage
+from app.widgets.editor import COMMIT_MS
 from app.widgets.recipe_strip import RecipeCard
 from app.widgets.theme import Theme
 from core.errors import UserError
@@ -378,6 +379,54 @@ def test_that_a_field_says_its_limits_and_goes_back_to_its_default(bench: Bench)
     bench.click(row.reset)
     assert "learning_rate" not in bench.model.text
     assert "Paper: base, or the expert." in form.note("stages.1.teacher")
+
+
+def test_that_a_field_goes_back_to_its_default_while_it_is_being_typed_in(bench: Bench) -> None:
+    path = "stages.1.learning_rate"
+    bench.press(2, Qt.Key.Key_Space)
+    row = bench.page.card.form.row(path)
+    line = row.editor.control()
+    assert isinstance(line, QLineEdit)
+    bench.type(path, "0.5")
+    bench.until(row.reset.isVisible)
+    for text in ("1", "2"):
+        line.setFocus()
+        line.selectAll()
+        bench.qtbot.keyClicks(line, text)
+        bench.qtbot.mouseClick(row.reset, Qt.MouseButton.LeftButton)  # the focus stays in the line
+        bench.qtbot.wait(2 * COMMIT_MS)
+        bench.page.refresh_now()
+        assert (line.text(), "learning_rate" in bench.model.text) == ("", False)
+        bench.type(path, "0.5")
+        bench.until(row.reset.isVisible)
+
+
+def test_that_the_way_out_of_a_problem_is_shown_where_it_was_typed(bench: Bench) -> None:
+    path = "stages.1.num_generations"
+    bench.press(2, Qt.Key.Key_Space)
+    form = bench.page.card.form
+    form.focus_on(path)
+    line = form.editor(path).control()
+    assert isinstance(line, QLineEdit)
+    bench.qtbot.keyClicks(line, "0")
+    bench.until(form.row(path).way_out.isVisible)
+    bench.qtbot.mouseClick(form.row(path).way_out, Qt.MouseButton.LeftButton)
+    bench.until(lambda: not bench.model.problems())
+    assert line.text() != "0"
+
+
+def test_that_what_was_typed_before_a_preset_was_loaded_comes_back_by_undo(bench: Bench) -> None:
+    bench.press(2, Qt.Key.Key_Space)
+    line = bench.page.card.form.editor("stages.1.max_steps").control()
+    assert isinstance(line, QLineEdit)
+    line.setFocus()
+    line.selectAll()
+    bench.qtbot.keyClicks(line, "7")
+    row = bench.page.presets.findData("empty")
+    bench.page.presets.activated.emit(row)
+    assert bench.ids() == ["base", "quantized"]
+    bench.model.undo()
+    assert "max_steps: 7" in bench.model.text
 
 
 def test_that_a_setting_is_found_by_its_name_even_a_folded_one(bench: Bench) -> None:
