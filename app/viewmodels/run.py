@@ -273,9 +273,9 @@ class RunViewModel(RunReadings):
             self.consumed.emit(count)
         if not self._pending:
             self._timer.stop()
+            self._close_strip()  # the end may have been told before the last events were taken
             if self._caught_up and not self.loaded:
                 self.loaded = True
-                self._close_strip()
                 self._touch("loadedChanged")
             self._emit()
         elif time.monotonic() >= self._next_emit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from app.settings import Settings
@@ -9,6 +10,9 @@ from app.settings import Settings
 CHARTS, X_AXIS, LOG, CLIP = "run.charts", "run.x_axis", "run.log", "run.clip"
 SEPARATOR = ","
 ON, OFF = "on", ""
+RANGES = "run.x_ranges"
+RANGES_KEPT = 20
+"""Of so many runs and axes, those zoomed last."""
 
 
 class ChartChoices:
@@ -34,6 +38,27 @@ class ChartChoices:
     def set_x_axis(self, key: str) -> None:
         """Keep the horizontal axis."""
         self._settings.views[X_AXIS] = key
+
+    def x_range(self, run: str, axis: str) -> tuple[float, float] | None:
+        """What was zoomed to in a run (by its id) on an axis; None for everything."""
+        try:
+            low, high = map(float, self._ranges().get((run, axis), "").split())
+        except ValueError:  # nothing was kept, or not by this version
+            return None
+        return (low, high) if math.isfinite(low) and low < high < math.inf else None
+
+    def set_x_range(self, run: str, axis: str, shown: tuple[float, float] | None) -> None:
+        """Keep what was zoomed to; None forgets it."""
+        ranges = self._ranges()
+        ranges.pop((run, axis), None)
+        if shown is not None:
+            ranges[run, axis] = f"{shown[0]!r} {shown[1]!r}"
+        kept = list(ranges.items())[-RANGES_KEPT:]
+        self._settings.views[RANGES] = "\n".join("\t".join((*key, it)) for key, it in kept)
+
+    def _ranges(self) -> dict[tuple[str, str], str]:
+        lines = [line.split("\t") for line in self._settings.views.get(RANGES, "").splitlines()]
+        return {(line[0], line[1]): line[2] for line in lines if len(line) == 3}
 
     @property
     def log(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QScrollArea, QVBoxLayout, QWidget
 
@@ -31,6 +31,8 @@ TILE_WIDTH, TILE_HEIGHT = 240, 200
 """Least size of a chart with its heading."""
 GAP = 12
 TOOLS_GAP = 6
+READY_MS = 400
+"""After which the next chart is made ready: making one when it is asked for would stop the window for a moment."""
 
 
 class ChartsArea(QWidget):
@@ -44,7 +46,12 @@ class ChartsArea(QWidget):
         self._run: RunViewModel | None = None
         self._spare: list[ChartTile] = []
         self.tiles: list[ChartTile] = []
+        self._axis = ""  # the one that is shown; "" before a run is
         self.linked = LinkedCharts(self)
+        self.linked.changed.connect(self._keep_range)
+        self._ready = QTimer(self)
+        self._ready.setSingleShot(True)
+        self._ready.timeout.connect(self._make_ready)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TOOLS_GAP)
@@ -100,8 +107,8 @@ class ChartsArea(QWidget):
     def show_run(self, run: RunViewModel) -> None:
         """Show a run's charts: those chosen last, or divergence and accuracy."""
         self._run = run
+        self._axis = ""
         self.linked.put_cross(None)
-        self.linked.follow()
         self.refresh()
 
     def refresh(self) -> None:
@@ -115,9 +122,20 @@ class ChartsArea(QWidget):
             if found not in wanted:
                 wanted.append(found)
         self._lay_out(len(wanted))
+        if not self._spare and not self._ready.isActive():
+            self._ready.start(READY_MS)
         for tile, key in zip(self.tiles, wanted, strict=True):
             tile.show_run(run, key)
         self._show_tools()
+        axis = axis_of(run, self._choices).key
+        if axis != self._axis:  # another run, or its time is known by now
+            self._axis = axis
+            self.linked.take(self._choices.x_range(run.uid, axis))
+
+    def _keep_range(self) -> None:
+        """Views remember: what a person zoomed to is shown again when the run is opened again."""
+        if self._run is not None and self._axis:
+            self._choices.set_x_range(self._run.uid, self._axis, self.linked.range)
 
     def refresh_accuracy(self) -> None:
         """Take the accuracies only."""
@@ -200,6 +218,11 @@ class ChartsArea(QWidget):
             self._chain()
         self._arrange()
 
+    def _make_ready(self) -> None:
+        """Make the next chart before it is asked for."""
+        if not self._spare:
+            self._spare.append(self._tile())
+
     def _chain(self) -> None:
         """Let Tab go from the choices through the charts in their order, and on to what follows."""
         before: QWidget = self.whole
@@ -266,7 +289,6 @@ class ChartsArea(QWidget):
     def _set_x_axis(self, key: str) -> None:
         self._choices.set_x_axis(key)
         self.linked.put_cross(None)
-        self.linked.follow()
         self.refresh()
 
     def _smooth(self, weight: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from app.settings import Settings
 from app.viewmodels.application import Application
@@ -101,9 +102,12 @@ class RunPage(Page):
         """Show a run instead of the one before."""
         if run is self._run:
             return
-        for signal, slot in self._wires:
-            signal.disconnect(slot)
+        if self._run is not None:
+            for signal, slot in self._wires:
+                signal.disconnect(slot)
+            self._run.destroyed.disconnect(self._gone)
         self._run = run
+        run.destroyed.connect(self._gone)
         self._wires = [
             (run.headerChanged, lambda: self.later(self._show_header)),
             (run.loadedChanged, lambda: self.later(self._show_header)),
@@ -131,6 +135,12 @@ class RunPage(Page):
         ):
             part.show_run(run)
         self.stack.setCurrentIndex(1)
+
+    def _gone(self) -> None:
+        """The run that is shown was deleted."""
+        if isValid(self):  # not the whole window with it
+            self._run, self._wires = None, []
+            self.stack.setCurrentIndex(0)
 
     def _content(self) -> QWidget:
         content = QWidget()

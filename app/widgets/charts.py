@@ -183,7 +183,7 @@ class LineChart(HandledPanel):
         if (label, kind) != (self._x_label, axis.kind):
             self._x_label, axis.kind = label, kind
             axis.picture = None
-            self.reset_view()
+            self._touch()
 
     def set_clip(self, on: bool) -> None:
         """Leave outliers out of the y axis: it spans from the 1st to the 99th percentile."""

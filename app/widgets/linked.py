@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.widgets.chart_hands import Range
 from app.widgets.charts import LineChart
 
 
 class LinkedCharts(QObject):
-    """Links the charts that are added; charts that leave go their own way again."""
+    """Links the charts that are added; charts that leave go their own way again.
+
+    `changed` tells that a person zoomed, or wants to see everything again.
+    """
+
+    changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -50,9 +55,17 @@ class LinkedCharts(QObject):
 
     def follow(self) -> None:
         """Show everything in all charts."""
-        self.range = None
+        self.take(None)
+        self.changed.emit()
+
+    def take(self, shown: Range | None) -> None:
+        """Show this range in all charts, as it was kept; None shows everything."""
+        self.range = shown
         for chart in self._charts:
-            chart.reset_view()
+            if shown is None:
+                chart.reset_view()
+            else:
+                chart.take_range(*shown)
 
     def show_at(self, x: float) -> None:
         """Bring a place into view in all charts, with the crosshair on it."""
@@ -76,3 +89,4 @@ class LinkedCharts(QObject):
         for chart in self._charts:
             if chart is not leader:
                 chart.take_range(low, high)
+        self.changed.emit()

@@ -144,6 +144,68 @@ def test_that_a_chart_added_after_a_zoom_shows_the_same_steps(shown: Shown, qtbo
     assert shown.page.area.tiles[-1].chart.x_range == first.x_range
 
 
+def test_that_what_was_zoomed_to_is_kept_by_run_and_axis(shown: Shown, qtbot: QtBot) -> None:
+    area = shown.page.area
+
+    def ranges() -> set[tuple[float, float]]:
+        settle(shown)
+        return {tile.chart.x_range for tile in area.tiles}
+
+    (whole,) = ranges()
+    qtbot.keyClick(area.tiles[0].chart, Qt.Key.Key_Plus)
+    (zoomed,) = ranges()
+    area.x_axis.chosen.emit("tokens")
+    (tokens,) = ranges()
+    assert tokens[1] > 900 * STEPS
+    other = RunViewModel("fedcba9876543210")
+    other.apply([LoggedEvent(at, 3.0 * at, it) for at, it in enumerate(recorded(STEPS), 1)])
+    area.x_axis.chosen.emit("step")
+    assert ranges() == {zoomed}
+    shown.page.show_run(other)
+    assert ranges() == {whole}
+    shown.page.show_run(shown.run)
+    assert ranges() == {zoomed}
+    again = RunPage(shown.page._application, shown.settings, area._theme, shown.files)
+    qtbot.addWidget(again)
+    again.show_run(shown.run)
+    assert {tile.chart.x_range for tile in again.area.tiles} == {zoomed}
+    area.x_axis.chosen.emit("tokens")
+    area.set_shown("entropy", True)
+    qtbot.keyClick(area.tiles[0].chart, Qt.Key.Key_Plus)
+    area.set_shown("loss", True)
+    assert len(ranges()) == 1
+    area.x_axis.chosen.emit("step")
+    qtbot.mouseClick(area.whole, Qt.MouseButton.LeftButton)
+    shown.page.show_run(other)
+    shown.page.show_run(shown.run)
+    assert ranges() == {whole}
+
+
+def test_that_the_next_chart_is_made_before_it_is_asked_for(shown: Shown, qtbot: QtBot) -> None:
+    area = shown.page.area
+    for key in ("entropy", "loss"):
+        qtbot.waitUntil(lambda: len(area._spare) == 1)
+        (ready,) = area._spare
+        assert not ready.isVisible()
+        area.set_shown(key, True)
+        assert area.tiles[-1] is ready
+        assert ready.isVisible()
+
+
+def test_that_a_run_that_is_deleted_while_it_is_shown_leaves_an_empty_page(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    gone = replay()
+    shown.page.show_run(gone)
+    gone.deleteLater()
+    qtbot.waitUntil(lambda: shown.page.run is None)
+    assert shown.page.stack.currentWidget() is shown.page.empty
+    assert not any(it.enabled() for it in shown.page.page_actions())
+    shown.page.show_run(shown.run)
+    settle(shown)
+    assert shown.page.title.whole() == "fixture"
+
+
 def test_that_the_crosshair_tells_the_values_of_the_curves_in_every_chart(
     shown: Shown, qtbot: QtBot
 ) -> None:

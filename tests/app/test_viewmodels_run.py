@@ -363,6 +363,19 @@ def test_that_a_resumed_run_keeps_the_cards_of_what_was_finished() -> None:
     assert [card.fraction for card in model.stages()] == [1.0, 1.0, 0.0]
 
 
+def test_that_a_run_whose_end_was_told_before_its_last_events_does_not_look_alive(
+    qtbot: QtBot,
+) -> None:
+    model = RunViewModel("u")
+    model.describe(row("running"))
+    model.caught_up()
+    qtbot.waitUntil(lambda: model.loaded)
+    model.ended("interrupted")
+    with qtbot.waitSignal(model.stagesChanged, timeout=2000):
+        model.feed(logged(StageStarted(stage="back"), metric(1)))
+    qtbot.waitUntil(lambda: "stopped" in [it.status for it in model._fold.strip._states.values()])
+
+
 def test_that_an_interrupted_run_does_not_look_alive_after_its_log_was_read(qtbot: QtBot) -> None:
     model = RunViewModel("u")
     model.describe(row("interrupted", failure="lost", failure_message="gone"))
