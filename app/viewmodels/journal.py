@@ -58,7 +58,7 @@ class Journal:
         event = logged.event
         if isinstance(event, GuardWarning):
             self.latest_warning[event.code] = event
-            if event.step is not None:
+            if event.step is not None and event.code not in _UNMARKED:
                 self.marks.append(Mark(event.stage, event.step, guard(event.code, event.values)))
         found = line_of(logged)
         if found is None:
@@ -170,8 +170,10 @@ _SIGNALS = (
 )
 
 
-_NEWS = frozenset({"stopped_early"})
+_NEWS = frozenset({"stopped_early", "sink_tokens_dropped", "probe_budget"})
 """What is told as a warning and is none: it was asked for."""
+_UNMARKED = frozenset({"sink_tokens_dropped"})
+"""What comes with every measurement: a mark for each would hide those that matter."""
 
 
 def guard_rows(

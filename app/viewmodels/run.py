@@ -38,6 +38,8 @@ SLICE_EVENTS = 16
 """Events folded between two looks at the clock."""
 EMIT_SECONDS = 0.1
 """While events pour in, the changed signals come at most this often."""
+AT_WORK = frozenset({"running", "asked", "saving", "terminating", "killing"})
+"""Phases in which the run's thread sees its worker."""
 _ALL = (HEADER, STAGES, SERIES, SCORES, CKA, COMPLETIONS, GUARDS, LOG, "loadedChanged")
 
 
@@ -84,7 +86,11 @@ class RunViewModel(RunReadings):
     def describe(self, row: RunRow) -> None:
         """Take name, recipe and state from the run's row."""
         known = (self.name, self.status, self._row_failure)
-        self.name, self.status = row.name, row.status
+        self.name = row.name
+        if (
+            self._phase not in AT_WORK
+        ):  # the list may have been read before the run's thread saw it begin
+            self.status = row.status
         self._row_failure = (row.failure, row.failure_message)
         self._close_strip()
         if self.recipe is None:

@@ -105,7 +105,8 @@ class RunFold:
                 return HEADER, STAGES
             case StageFinished():
                 self.strip.finish(event)
-                return HEADER, STAGES
+                # One that was found again brings no curves: what waits for them has to say so.
+                return (HEADER, STAGES, *((SERIES, COMPLETIONS, CKA) if event.reused else ()))
             case Progress():
                 self.strip.progress(event)
                 return HEADER, STAGES

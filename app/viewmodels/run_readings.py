@@ -59,6 +59,17 @@ class RunReadings(QObject):
         """Metrics with at least one point."""
         return self._fold.curves.keys()
 
+    def untrained(self) -> str:
+        """Why a run that is done has no curves, completions and live CKA; "" where it has, or may have yet."""
+        found = self._fold.strip.found_again
+        if not found or self._fold.curves.keys():
+            return ""
+        one = len(found) == 1
+        return (
+            f"{' and '.join(found)} {'was' if one else 'were'} found again, not trained anew: what was measured while "
+            f"training is with the run that trained {'it' if one else 'them'}."
+        )
+
     def axes(self) -> tuple[Axis, ...]:
         """What can stand on the horizontal axis of the charts."""
         return self._fold.axes.choices(self._fold.curves, lambda key: words.metric(key)[0])

@@ -103,6 +103,15 @@ class StageStrip:
         return frozenset(stage for stage, state in self._states.items() if state.status == "done")
 
     @property
+    def found_again(self) -> tuple[str, ...]:
+        """The training stages whose checkpoint was there already: this run has no curves of them."""
+        return tuple(
+            it.id
+            for it in self.stages
+            if it.kind in estimate_words.TRAINING and self._states[it.id].reused
+        )
+
+    @property
     def overall(self) -> float | None:
         """Finished share of all stages, each counted alike; None before the plan is known."""
         if not self.stages:

@@ -105,7 +105,6 @@ class ChartTile(Card):
         self._run = run
         if key != self.key:
             self.key = key
-            self.chart.set_empty(NO_ACCURACY if self.is_accuracy else NO_CURVE)
         self.refresh()
 
     @property
@@ -133,6 +132,7 @@ class ChartTile(Card):
         self.setAccessibleName(title)
         self.cross.setAccessibleName(f"Take the chart {title} away")
         self.chart.set_title(title)
+        self.chart.set_empty(run.untrained() or (NO_ACCURACY if self.is_accuracy else NO_CURVE))
         self._set_axes(run)
         if self.is_accuracy:
             self._show_accuracy(run, self.key.removeprefix(TASK))
@@ -197,7 +197,7 @@ class ChartTile(Card):
         )
         if task in run.tasks() and not bands:
             unscored = f"{run.task_title(task)} has not been scored yet."
-            self.chart.set_empty(NOT_LIVE if levels else unscored)
+            self.chart.set_empty(run.untrained() or (NOT_LIVE if levels else unscored))
 
     def _place(self, run: RunViewModel, axis: str, stages: Sequence[str]) -> None:
         self.chart.set_source(run.source(stages))

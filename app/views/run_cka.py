@@ -192,6 +192,7 @@ class CkaCard(Card):
         self.profile.setVisible(by_steps)
         if heatmap is None:
             self.how.set_text("")
+            self.map.set_empty((self._run.untrained() if self._run is not None else "") or NO_CKA)
             self.map.clear()
             return
         self.how.set_text(heatmap.caption)

@@ -21,6 +21,7 @@ from app.widgets.title_picker import TitlePicker
 PICKS = (("newest", "newest"), ("best", "best"), ("worst", "worst"), ("random", "random"))
 ALL_STEPS = ""
 SEARCH_WIDTH = 200
+NOTHING = "No completions yet"
 NO_COMPLETIONS = (
     "While it trains, the student answers prompts in its own words. Its answers stand here beside the "
     "demonstration, each token tinted by how far the student is from the teacher."
@@ -44,7 +45,7 @@ class CompletionsCard(Card):
         for tool in (self.pick, self.back, self.forth):
             self.add_tool(tool)
         self.view = CompletionView(theme)
-        self._empty = Empty(theme, "chat-text", "No completions yet", NO_COMPLETIONS, small=True)
+        self._empty = Empty(theme, "chat-text", NOTHING, NO_COMPLETIONS, small=True)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self.view)
@@ -101,6 +102,8 @@ class CompletionsCard(Card):
         for tool in (self.pick, self.back, self.forth, self.narrowing):
             tool.setVisible(bool(every))
         if not every:
+            why = self._run.untrained() if self._run is not None else ""
+            self._empty.set(NOTHING, why or NO_COMPLETIONS)
             self._stack.setCurrentWidget(self._empty)
             self.set_caption("")
             return

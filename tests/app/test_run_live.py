@@ -8,9 +8,18 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from app.viewmodels.run import RunViewModel
-from core.events import CkaMeasured, CompletionSampled, Event
+from core.events import (
+    CkaMeasured,
+    CompletionSampled,
+    Event,
+    Metrics,
+    StageFinished,
+    TaskEvaluated,
+)
 from core.store.rows import LoggedEvent
-from tests.app.test_run_page import Shown, recorded, replay, settle, shown
+from tests.app.sample_runs import STEPS
+from tests.app.test_run_page import RECIPE, Shown, recorded, replay, settle, shown
+from tests.app.test_viewmodels_run import row
 
 __all__ = ["shown"]
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", "raise\\(\\)", "grabbing the keyboard")
@@ -137,3 +146,32 @@ def test_that_a_completion_of_a_log_that_is_read_anew_is_known_again(shown: Show
     assert card._shown == here
     card.move_by(1)
     assert card._shown is run.completions()[-1]
+
+
+def test_that_a_run_whose_training_was_found_again_says_where_its_curves_are(shown: Shown) -> None:
+    run = RunViewModel("fedcba9876543210")
+    run.describe(row("done", name="again", recipe_json=RECIPE.model_dump_json(by_alias=True)))
+    shown.page.show_run(run)
+    settle(shown)
+    tiles, cka = shown.page.area.tiles, shown.page.cka
+    assert tiles[0].chart.empty.text().startswith("Curves begin")
+    training = (Metrics, CompletionSampled)
+    found: list[Event] = []
+    for it in recorded(STEPS):
+        live = isinstance(it, CkaMeasured | TaskEvaluated) and it.step is not None
+        if isinstance(it, StageFinished) and it.stage == "recovered":
+            found.append(it.model_copy(update={"reused": True}))
+        elif not live and not isinstance(it, training):
+            found.append(it)
+    run.apply([LoggedEvent(at, 3.0 * at, it) for at, it in enumerate(found, 1)])
+    settle(shown)
+    why = run.untrained()
+    assert why.startswith("recovered was found again")
+    assert [tile.chart.empty.text() for tile in tiles] == [why, why]
+    assert shown.page.completions._empty._text.text() == why
+    cka.layout_choice.choose("steps")
+    assert cka.map.empty.text() == why or cka.layout_choice.current() == "layers"
+    shown.page.show_run(shown.run)
+    settle(shown)
+    assert shown.run.untrained() == ""
+    assert not tiles[0].chart.empty.isVisible()

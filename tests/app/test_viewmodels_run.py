@@ -363,6 +363,21 @@ def test_that_a_resumed_run_keeps_the_cards_of_what_was_finished() -> None:
     assert [card.fraction for card in model.stages()] == [1.0, 1.0, 0.0]
 
 
+def test_that_a_list_read_before_the_worker_began_does_not_call_its_run_queued() -> None:
+    model = RunViewModel("u")
+    model.describe(row("queued"))
+    model.set_phase("starting")
+    model.describe(row("queued"))
+    assert model.state == "starting"
+    model.set_phase("running")
+    model.describe(row("queued", name="renamed"))
+    assert (model.state, model.name) == ("running", "renamed")
+    model.ended("done")
+    model.set_phase("ended")
+    model.describe(row("stopped"))
+    assert model.state == "stopped"
+
+
 def test_that_a_run_whose_end_was_told_before_its_last_events_does_not_look_alive(
     qtbot: QtBot,
 ) -> None:
@@ -436,6 +451,15 @@ def test_that_warnings_stand_on_the_chart_where_they_happened() -> None:
     (mark,) = model.marks()
     assert (mark.stage, mark.step) == ("back", 7)
     assert "entropy" in mark.text
+
+
+def test_that_what_comes_with_every_measurement_is_no_mark_and_no_breach() -> None:
+    model = RunViewModel("u")
+    told = GuardWarning(stage="back", code="sink_tokens_dropped", step=10, values={"dropped": 64})
+    model.apply(logged(started(), StageStarted(stage="back"), metric(1), told))
+    assert model.marks() == ()
+    (row_,) = [it for it in model.guards() if it.signal == "sink tokens dropped"]
+    assert (row_.bad, row_.step) == (False, 10)
 
 
 def test_that_heartbeats_say_what_the_worker_takes() -> None:
