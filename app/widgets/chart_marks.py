@@ -16,8 +16,8 @@ from app.widgets.theme import Theme
 LEAST_LEVEL = 1e-12
 """Levels of zero and less have no place on a logarithmic axis; they are drawn here, far below."""
 FLAG_PX = 9
-ABOVE_GRID = 0.8
-"""Pyqtgraph draws the lines of the grid at 0.5."""
+BEHIND_CURVES = 0.8
+"""The faintest curve stands at 1."""
 REACH_PX = 6
 """A mark is met by the pointer this near to it."""
 
@@ -57,7 +57,7 @@ class References:
         for key, level in wanted.items():
             if key not in self._level_items:
                 made = pg.InfiniteLine(angle=0, movable=False)
-                made.setZValue(ABOVE_GRID)
+                made.setZValue(BEHIND_CURVES)
                 self._plot.addItem(made, ignoreBounds=True)
                 self._level_items[key] = made
             line = self._level_items[key]
@@ -71,7 +71,7 @@ class References:
             self._plot.removeItem(self._mark_items.pop())
         while len(self._mark_items) < len(self.marks):
             made = pg.InfiniteLine(angle=90, movable=False)
-            made.setZValue(ABOVE_GRID)
+            made.setZValue(BEHIND_CURVES)
             made.addMarker("v", position=1.0, size=FLAG_PX)
             self._plot.addItem(made, ignoreBounds=True)
             self._mark_items.append(made)

@@ -40,6 +40,8 @@ DIGESTED = 1_000_000
 """Points that one drawing takes in at most, some 3 ms; longer curves appear over several."""
 AXIS_PX = 10
 TOP_PX = 16
+BEHIND_CURVES = -200
+"""Pyqtgraph stands the box of the curves at -100 and its axes before it."""
 MARGIN = 0.06
 PX_PER_NAME = 44
 CLIPPED = (1.0, 99.0)
@@ -91,6 +93,7 @@ class LineChart(HandledPanel):
             axis = item.getAxis(side)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=True)
+        item.getAxis("left").setZValue(BEHIND_CURVES)  # it draws the grid
         item.getAxis("left").setStyle(maxTickLevel=0)
         item.getAxis("left").setWidth(AXIS_WIDTH)
         item.getAxis("bottom").setHeight(18)

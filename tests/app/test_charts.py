@@ -218,6 +218,30 @@ def test_that_points_of_one_place_are_all_copied(theme: Theme, qtbot: QtBot) -> 
     assert chart.as_tsv().split("\n") == ["entropy\ta\tb", "1\t5\t8", "1\t6\t", "2\t7\t9"]
 
 
+def test_that_the_grid_covers_neither_curves_nor_levels(theme: Theme, qtbot: QtBot) -> None:
+    chart = LineChart(theme, "c")
+    qtbot.addWidget(chart)
+    chart.resize(400, 300)
+    chart.show()
+    x = np.arange(100.0)
+    chart.set_lines(
+        [
+            Line("a", "", "recovered", x, np.full(100, 0.2)),  # along a line of the grid
+            Line("b", "", "base", x, np.linspace(0, 1, 100)),
+        ]
+    )
+    chart.set_levels([LevelLine("l", "", "degraded", 0.6)])
+    chart.redraw()
+    picture = chart.grab().toImage()
+    found = [
+        picture.pixelColor(across, down).name()
+        for across in range(picture.width())
+        for down in range(picture.height())
+    ]
+    assert found.count(theme.tokens.recovered) > 200
+    assert found.count(theme.tokens.degraded) > 100
+
+
 def test_that_the_legend_toggles_a_curve(theme: Theme, qtbot: QtBot) -> None:
     chart = _chart(theme, qtbot)
     chart.set_lines([_line("a"), _line("b")])

@@ -153,7 +153,7 @@ def test_that_a_run_whose_training_was_found_again_says_where_its_curves_are(sho
     run.describe(row("done", name="again", recipe_json=RECIPE.model_dump_json(by_alias=True)))
     shown.page.show_run(run)
     settle(shown)
-    tiles, cka = shown.page.area.tiles, shown.page.cka
+    tiles = shown.page.area.tiles
     assert tiles[0].chart.empty.text().startswith("Curves begin")
     training = (Metrics, CompletionSampled)
     found: list[Event] = []
@@ -169,8 +169,6 @@ def test_that_a_run_whose_training_was_found_again_says_where_its_curves_are(sho
     assert why.startswith("recovered was found again")
     assert [tile.chart.empty.text() for tile in tiles] == [why, why]
     assert shown.page.completions._empty._text.text() == why
-    cka.layout_choice.choose("steps")
-    assert cka.map.empty.text() == why or cka.layout_choice.current() == "layers"
     shown.page.show_run(shown.run)
     settle(shown)
     assert shown.run.untrained() == ""
