@@ -114,6 +114,11 @@ class CheckpointsPanel(Page):
             PageAction("Unfold all", lambda: graph.fold_all(False)),
         )
 
+    def take_focus(self) -> None:
+        """Arrows walk the lineage from the first moment."""
+        shown = self.table if self.views.currentWidget() is self.table else self.graph
+        shown.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def possible(self, what: str) -> bool:
         """Whether something can be done with the selected checkpoint now."""
         node = self._model.selected

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.widgets.forest import Forest, GraphNode, lay_out
-from app.widgets.lineage_canvas import Canvas, said
+from app.widgets.lineage_canvas import Canvas, RingedView, said
 from app.widgets.lineage_paint import (
     MARGIN,
     PITCH_X,
@@ -50,7 +50,7 @@ FIT_LEAST = 0.8
 """Fitting shows at least so much: of a large lineage its beginning, readable, rather than dust."""
 
 
-class LineageGraph(QGraphicsView):
+class LineageGraph(RingedView):
     """A forest; `selected` tells the key a person moved to, `activated` the one opened by Enter or double click."""
 
     selected = Signal(str)
@@ -58,8 +58,7 @@ class LineageGraph(QGraphicsView):
     scaled = Signal()
 
     def __init__(self, theme: Theme, name: str) -> None:
-        super().__init__()
-        self._theme = theme
+        super().__init__(theme)
         self._nodes: dict[str, GraphNode] = {}
         self._folded: set[str] = set()
         self._matching: frozenset[str] | None = None
@@ -276,6 +275,10 @@ class LineageGraph(QGraphicsView):
 
     # painting
 
+    def ring_wanted(self) -> bool:
+        """No node has the ring."""
+        return not self._current
+
     def paint_forest(self, painter: QPainter, exposed: QRectF) -> None:
         """Paint what lies inside a rectangle of the scene."""
         look = Look(
@@ -324,7 +327,7 @@ class LineageGraph(QGraphicsView):
 
     def _walk(self, across: int, down: int) -> None:
         if self._current not in self._forest.place:
-            self._go(next(iter(self._forest.place), ""))
+            self._go(next(iter(self._nodes), ""))
         elif across < 0:
             self._go(self._nodes[self._current].parent)
         elif across > 0:

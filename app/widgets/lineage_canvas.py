@@ -1,15 +1,18 @@
-"""The one graphics item of the lineage, and a node of it in words for those who do not see it."""
+"""The one graphics item of the lineage, the ring of its view, and a node in words for those who do not see it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QPainter
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QStyleOptionGraphicsItem, QWidget
 
 from app.widgets.forest import Forest, GraphNode
 from app.widgets.lineage_paint import GAP_X, GAP_Y, MARGIN, PITCH_X, PITCH_Y
+from app.widgets.theme import Theme
+
+RING = 2
 
 
 class Canvas(QGraphicsItem):
@@ -39,6 +42,37 @@ class Canvas(QGraphicsItem):
     ) -> None:
         """Paint what is exposed."""
         self._paint(painter, option.exposedRect)
+
+
+class RingedView(QGraphicsView):
+    """A view with a ring around it while the keyboard acts there and nothing in it has one."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+
+    def ring_wanted(self) -> bool:
+        """Nothing inside has the ring."""
+        return True
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The scene, and the ring."""
+        super().paintEvent(event)
+        if self.hasFocus() and self.ring_wanted():
+            painter = QPainter(self.viewport())
+            painter.setPen(QPen(QColor(self._theme.tokens.accent), RING))
+            painter.drawRect(self.viewport().rect().adjusted(1, 1, -1, -1))
+            painter.end()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Show where the keyboard acts."""
+        super().focusInEvent(event)
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """It acts elsewhere."""
+        super().focusOutEvent(event)
+        self.viewport().update()
 
 
 def said(node: GraphNode, nodes: Mapping[str, GraphNode], forest: Forest) -> str:

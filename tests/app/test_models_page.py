@@ -426,6 +426,21 @@ def test_that_what_is_looked_at_stays_in_its_place_when_another_comes_in(
     assert (place_of(graph, "nf4") - before).manhattanLength() <= 2
 
 
+def test_that_keys_work_from_the_first_moment_and_where_they_do_is_seen(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    page = desk.page
+    page.add.source.setFocus()
+    plain = page.graph.grab().toImage()
+    page.take_focus()
+    assert page.graph.grab().toImage() != plain  # the ring
+    qtbot.keyClick(page.graph, Qt.Key.Key_Right)
+    assert page.graph.current == desk.application.models.nodes()[0].key
+    page.show_view("table")
+    page.take_focus()
+    assert page.table.hasFocus()
+
+
 def test_that_a_screen_reader_hears_what_is_chosen_and_what_is_around_it(
     desk: Desk, qtbot: QtBot
 ) -> None:
