@@ -79,6 +79,8 @@ class _Task:
     outcome: Outcome | None = None
     leaving: bool = False
     """It was asked to end, and its process is still there."""
+    dropped: bool = False
+    """Nobody wants to hear of it any more."""
 
 
 class JobsViewModel(QObject):
@@ -161,6 +163,14 @@ class JobsViewModel(QObject):
         grace.timeout.connect(process.kill)
         grace.start()
         self.changed.emit()
+
+    def drop(self, key: int) -> None:
+        """End a job whose answer nobody waits for any more, and take it off the list."""
+        task = self._tasks.get(key)
+        if task is not None:
+            task.dropped = True
+            self.cancel(key)
+            self.forget(key)
 
     def forget(self, key: int) -> None:
         """Take a finished job off the list."""
@@ -279,6 +289,8 @@ class JobsViewModel(QObject):
 
     def _end(self, task: _Task, state: str) -> None:
         task.state = state
+        if task.dropped:
+            self._tasks.pop(task.key, None)
         self._begin_next()
         self.changed.emit()
         self.ended.emit(task.key, state)

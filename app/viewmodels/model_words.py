@@ -335,7 +335,7 @@ def _measured(shelf: Shelf, item: Item) -> list[Fact]:
             if task in fractions and score is newest[task]:
                 value += f" · fraction {fractions[task].text}"
             if len(scores) > 1:
-                value += f" · {counted(len(scores), 'measurement')}"
+                value += f" · {len(scores)} times"
             origins = dict.fromkeys(_origin(shelf, item, it) for it in scores)
             lines.append(Fact(words.plain(task), value, "\n".join(origins)))
     return lines

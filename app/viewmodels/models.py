@@ -163,7 +163,8 @@ class ModelsViewModel(QObject):
             self._tell(
                 "info",
                 f"{count}, {size}, moved to the trash.",
-                f"Undo puts them back (Ctrl+Z). The trash keeps them for {kept}, or until it is emptied.",
+                f"Undo (Ctrl+Z) puts {'it' if gone == 1 else 'them'} back. "
+                f"The trash keeps the files for {kept}, or until it is emptied.",
             )
             self.refresh()
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from app.viewmodels import inspection_words
-from app.viewmodels.jobs import DONE, FAILED, RUNNING, WAITING, JobsViewModel
+from app.viewmodels.jobs import DONE, FAILED, JobsViewModel
 from app.views.dialogs import Dialogs
 from app.widgets.controls import Button, Card, Segments, label
 from app.widgets.theme import Theme
@@ -93,8 +93,7 @@ class AddModel(Card):
     def look(self) -> None:
         """Ask what is there; the answer comes when its process has read it."""
         text = self.source.text().strip()
-        view = self._jobs.job(self._job)
-        if not text or (view is not None and view.state in (RUNNING, WAITING)):
+        if not text or self._job:
             return
         self._forget()
         self._job = self._jobs.look_at(text, self.origin.current(), self._revision())
@@ -134,8 +133,13 @@ class AddModel(Card):
         self._show_acts()
 
     def _forget(self) -> None:
-        """What was found belongs to another text."""
+        """What was found, or is being looked for, belongs to another text."""
         self._found = {}
+        key, self._job = self._job, 0
+        if key:
+            self._jobs.drop(key)
+            self.look_button.setEnabled(True)
+            _say(self.state, "")
         while (item := self._column.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:

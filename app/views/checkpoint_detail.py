@@ -36,6 +36,8 @@ ACTS = (
     ("back", "Put back", "arrow-counter-clockwise", ""),
     ("delete", "Delete…", "trash", "danger"),
 )
+OF_FILES = ("base", "export")
+"""Acts that need the files: what lies in the trash has its way back in their place."""
 
 
 class CheckpointDetail(Card):
@@ -64,7 +66,7 @@ class CheckpointDetail(Card):
             button = Button(theme, text, kind, icon)
             button.clicked.connect(acts[key])
             self.buttons[key] = button
-            rows[0 if key in ("base", "export") else 1].addWidget(button)
+            rows[0 if key in (*OF_FILES, "back") else 1].addWidget(button)
         for row in rows:
             row.setSpacing(8)
             row.addStretch(1)
@@ -86,7 +88,9 @@ class CheckpointDetail(Card):
         self._empty.setVisible(node is None)
         self._scroll.setVisible(node is not None)
         for key, button in self.buttons.items():
-            button.setVisible(node is not None and (key != "back" or node.state == "trash"))
+            trashed = node is not None and node.state == "trash"
+            fits = trashed if key == "back" else not (trashed and key in OF_FILES)
+            button.setVisible(node is not None and fits)
             button.setEnabled(self._possible(key))
         holds = node.storage if node is not None else ""
         self.buttons["base"].setToolTip(NO_BASE.get(holds, "") or "Begin a recipe with it (B)")

@@ -103,7 +103,9 @@ class JobsPanel(Card):
     def show_jobs(self) -> None:
         """Show the jobs as they are now."""
         shown = {
-            job.key: job for job in self._model.jobs() if not (job.quiet and job.state == DONE)
+            job.key: job
+            for job in self._model.jobs()
+            if not (job.quiet and (job.state == DONE or job.leaving))
         }
         for key in [key for key in self.lines if key not in shown]:
             line = self.lines.pop(key)

@@ -344,6 +344,9 @@ def test_that_deleting_says_what_is_lost_and_undo_brings_it_back(desk: Desk, qtb
     assert not (desk.home.path / model.selected.path).exists()  # type: ignore[union-attr]
     assert "3 checkpoints" in desk.messages[-1][1]
     assert "in the trash" in page.detail.caption.whole()
+    shown = [it for it in page.detail.buttons.values() if it.isVisible()]
+    assert page.detail.buttons["back"] in shown
+    assert all(it.width() >= it.sizeHint().width() for it in shown)  # none is cut off
     qtbot.waitUntil(lambda: page.tools.trash.isVisible(), timeout=LONG)
     qtbot.keyClick(page.graph, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: model.node(ids("lora2")).state == "present", timeout=LONG)
@@ -477,7 +480,7 @@ def test_that_facts_are_copied_with_where_they_come_from_and_equal_ones_share_a_
     lines = [it for it in desk.page.detail.text().splitlines() if it.startswith("  Science")]
     assert len(lines) == 2
     assert "45.0 % · 9 of 20" in lines[0]
-    assert "2 measurements" in lines[1]
+    assert "2 times" in lines[1]
     for origin in ("first", "second", "seed 42", "dataset science", "exact v1"):
         assert origin in lines[1]
 
@@ -689,6 +692,26 @@ def test_that_what_is_not_there_is_said_with_what_to_do(
     assert not add.use.isVisible()
     add.source.setText("someone/else")
     assert add.problem.text() == ""
+
+
+def test_that_an_answer_to_another_text_is_not_waited_for(
+    desk: Desk, hub: FakeHub, qtbot: QtBot
+) -> None:
+    add, jobs = desk.page.add, desk.application.jobs
+    desk.page.show_add()
+    add.origin.choose("hub")
+    qtbot.keyClicks(add.source, "someone/nothing")
+    qtbot.keyClick(add.source, Qt.Key.Key_Return)
+    assert jobs.working == 1
+    add.source.clear()
+    qtbot.keyClicks(add.source, REPOSITORY)
+    qtbot.keyClick(add.source, Qt.Key.Key_Return)
+    qtbot.keyClick(add.source, Qt.Key.Key_Return)  # twice is once
+    assert jobs.working == 2  # the first is ending
+    qtbot.waitUntil(add.use.isVisible, timeout=LONG)
+    assert add.problem.text() == ""
+    qtbot.waitUntil(lambda: jobs.jobs() == (), timeout=LONG)
+    assert not desk.page.jobs.isVisible()
 
 
 def test_that_closing_ends_a_download_and_keeps_its_bytes(
