@@ -24,9 +24,11 @@ from app import (
     cli_estimate,
     cli_geometry,
     cli_models,
+    cli_runs,
+    cli_sql,
     cli_sweep,
 )
-from app.cli_display import run_table, show, terminal, write_json
+from app.cli_display import show, terminal, write_json
 from app.cli_options import (
     Compared,
     Detach,
@@ -52,6 +54,7 @@ from app.cli_running import (
     opened,
     stop_run,
 )
+from app.cli_runs import row_fields
 from app.viewmodels.presets import QUICKSTART
 from app.viewmodels.queueing import queue_tagged
 from core.analysis.paired_proportions import MARGIN
@@ -61,7 +64,6 @@ from core.recipe.files import load
 from core.recipe.spec import Recipe
 from core.recipe.validate import check_files
 from core.store.home import Home
-from core.store.rows import RunRow
 
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
@@ -156,16 +158,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             begin_run(execute, home, row.uid, processes, detach=detach, json=wants_json)
         )
 
-    @app.command()
-    def runs(json: Json = False) -> None:
-        """List all runs, newest first."""
-        with opened(Home.default()) as store:
-            rows = store.runs()
-        if json or options.json:
-            for row in rows:
-                write_json({"type": "run", **_row_fields(row)})
-        else:
-            terminal().print(run_table(rows) if rows else "No runs yet.")
+    cli_runs.register(app, lambda: options.json)
 
     @app.command("show")
     def show_run(name: RunName, json: Json = False) -> None:
@@ -175,7 +168,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             result = result_of(store, row.uid)
             checkpoints = store.checkpoints(row.uid)
         if json or options.json:
-            fields = {**_row_fields(row), **result.fields()}
+            fields = {**row_fields(row), **result.fields()}
             fields["checkpoints"] = [it.__dict__ for it in checkpoints]
             write_json({"type": "run", **fields})
         else:
@@ -219,6 +212,7 @@ def build(execute: Execute, gui: Gui, has_display: Callable[[], bool]) -> typer.
             stop_run(home, store, row, keep=not discard, json=json or options.json)
 
     cli_models.register(app, lambda: options.json)
+    cli_sql.register(app, lambda: options.json)
 
     @app.command()
     def doctor(json: Json = False) -> None:
@@ -293,24 +287,6 @@ _OPEN_ELSEWHERE = (
     "To open the window: type `make run` in a desktop session, or over `ssh -X`; it shows the runs of "
     "this user."
 )
-
-
-def _row_fields(row: RunRow) -> dict[str, object]:
-    """What a program wants to know of a run in a list."""
-    return {
-        "run": row.uid,
-        "name": row.name,
-        "status": row.status,
-        "failure": row.failure,
-        "created": row.created,
-        "started": row.started,
-        "ended": row.ended,
-        "seed": row.seed,
-        "base": row.base,
-        "tags": list(row.tags),
-        "scores": row.scores,
-        "recovered_fractions": row.recovered_fraction,
-    }
 
 
 def _say_version(json: bool) -> None:

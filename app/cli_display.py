@@ -19,7 +19,7 @@ from app.cli_result import Result
 from app.viewmodels import words
 from app.viewmodels.journal import line_of
 from app.viewmodels.protocol_words import READINGS
-from app.viewmodels.recipe_words import short_model
+from app.viewmodels.run_entry import entry_of
 from app.viewmodels.stage_strip import progress_text
 from core.events import Event, Heartbeat, Metrics, StageFinished
 from core.events import Progress as ProgressEvent
@@ -177,20 +177,17 @@ def _cka(value: float) -> str:
 
 
 def run_table(rows: Sequence[RunRow]) -> Table:
-    """The list of runs."""
+    """The list of runs, with the numbers that the window's list shows."""
     table = Table()
-    for title in ("id", "status", "name", "model", "created", "scores"):
+    for title in ("", "id", "status", "name", "model", "tags", "created"):
         table.add_column(title)
+    for title in ("base", "degraded", "recovered", "fraction"):
+        table.add_column(title, justify="right")
     for row in rows:
-        scores = "  ".join(f"{key} {100 * value:.1f}" for key, value in row.scores.items())
-        cells = (
-            row.uid,
-            words.status(row.status, row.failure),
-            row.name,
-            short_model(row.base),
-            words.moment(row.created),
-            scores,
-        )
+        texts = entry_of(row).texts
+        shown = ("status", "name", "model", "tags", "created")
+        numbers = ("base", "degraded", "recovered", "fraction")
+        cells = (texts["star"], row.uid, *(texts[key] for key in (*shown, *numbers)))
         table.add_row(*map(Text, cells))
     return table
 
@@ -202,6 +199,9 @@ def show(
     console.print(f"{row.name} ({row.uid})", markup=False, style="bold")
     took = f", {words.duration(result.seconds)}" if result.seconds else ""
     console.print(f"{result.status_text}{took} · {row.base} · seed {row.seed}", markup=False)
+    about = " · ".join(filter(None, (entry_of(row).texts["star"], *row.tags)))
+    for text in filter(None, (about, row.notes)):
+        console.print(text, markup=False, style="dim")
     if result.failure is not None:
         console.print(f"{result.failure['message']} {result.failure['hint']}", markup=False)
     if result.table.lines or result.cka:
