@@ -1,6 +1,6 @@
 """What a person may send to others when a run failed: recipe, versions and the last lines, without what is private.
 
-Home folder, user and machine name, and everything that looks like an access token are taken out. Nothing is
+Home folders, names of user and machine, addresses, and everything that looks like a token are taken out. Nothing is
 sent anywhere: the text goes to the clipboard.
 """
 
@@ -17,25 +17,53 @@ from app.viewmodels.types import LogLine
 LAST_LINES = 40
 SHORTEST_NAME = 3
 """Shorter user and machine names stand in too many words to be taken out of them."""
-HOME, USER, MACHINE, TOKEN = "~", "<user>", "<machine>", "<token>"
+HOME, USER, MACHINE, TOKEN, ADDRESS = "~", "<user>", "<machine>", "<token>", "<address>"
+_SECRET = r"(?:secret|password|passwd|api[_-]?key|access[_-]?key|signature|credential)"
 _TOKENS = re.compile(
-    r"\b(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA)[A-Za-z0-9_\-]{8,}"
-    r"|(?i:(?<=bearer )[A-Za-z0-9._\-]{8,})"
-    r"|(?i:(?<=token=)[^\s&\"']+|(?<=password=)[^\s&\"']+|(?<=api_key=)[^\s&\"']+)"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"\b(?:hf_|sk-|ghp_|gho_|ghs_|ghu_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza|npm_|pypi-)"
+    r"[A-Za-z0-9_\-]{8,}"
+    r"|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*)?"
+    r"|(?i:(?<=bearer )[A-Za-z0-9._~+/=\-]{8,}|(?<=basic )[A-Za-z0-9+/=]{8,})"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?<=://)[^/\s:@]{8,}(?=@)"
 )
-_OTHER_HOMES = re.compile(r"(?:/home|/Users|[A-Za-z]:\\Users)[/\\]([^/\\\s\"':]+)")
+_NAMED = re.compile(
+    rf"""(?ix)
+    ( [\w-]*{_SECRET}[\w-]* ["']? \s*[:=]\s* ["']? ) [^\s"'&,;]+
+    | ( \b[\w-]*token["']? = ["']? ) [^\s"'&,;]+
+    | ( \b[\w-]*token["']? \s*:\s* ["']? ) (?=[^\s"']*\d) [^\s"'&,;]{{16,}}
+    """
+)
+"""A name that says what follows is secret. A recipe has tokens, too: after a colon only what looks random."""
+_ADDRESSES = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
+_OTHER_HOMES = re.compile(r"(?:/home|/Users|[A-Za-z]:[/\\]+Users)[/\\]+([^/\\\s\"':]+)")
+_PATH_GOES_ON = r"(?!\.?[A-Za-z0-9_-])"
 
 
-def redacted(text: str, *, home: str, user: str, machine: str) -> str:
-    """`text` without the home folder, names of user and machine, and tokens."""
+def cleaned(text: str) -> str:
+    """`text` without what tells of the person and machine that ask."""
+    home, node = Path.home(), platform.node()
+    return redacted(
+        text,
+        home=str(home),
+        users=(_user(), home.name),
+        machines=(node, node.partition(".")[0]),
+    )
+
+
+def redacted(text: str, *, home: str, users: Sequence[str], machines: Sequence[str]) -> str:
+    """`text` without the home folder, names of user and machine, addresses, and tokens."""
     if len(home) > 1:
-        text = text.replace(home, HOME)
+        text = re.sub(re.escape(home) + _PATH_GOES_ON, HOME, text)
     text = _OTHER_HOMES.sub(HOME, text)
     text = _TOKENS.sub(TOKEN, text)
-    for name, instead in ((user, USER), (machine, MACHINE)):
-        if len(name) >= SHORTEST_NAME:
-            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", instead, text)
+    text = _NAMED.sub(lambda it: f"{it[1] or it[2] or it[3]}{TOKEN}", text)
+    text = _ADDRESSES.sub(ADDRESS, text)
+    for names, instead in ((users, USER), (machines, MACHINE)):
+        for name in sorted(names, key=len, reverse=True):
+            if len(name) >= SHORTEST_NAME:
+                whole = rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])"
+                text = re.sub(whole, instead, text, flags=re.IGNORECASE)
     return text
 
 
@@ -59,8 +87,7 @@ def report(
         ("Recipe", recipe.strip()),
         (f"Last {len(lines)} lines of the log", "\n".join(lines)),
     ]
-    text = "\n\n".join(f"{title}\n{body}" for title, body in parts if body) + "\n"
-    return redacted(text, home=str(Path.home()), user=_user(), machine=platform.node())
+    return cleaned("\n\n".join(f"{title}\n{body}" for title, body in parts if body) + "\n")
 
 
 def _user() -> str:

@@ -9,9 +9,8 @@ import logging
 import platform
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from app.viewmodels.diagnostics import redacted
+from app.viewmodels.diagnostics import cleaned
 
 KEPT_LINES = 100
 PACKAGES = ("rekindle", "PySide6", "pyqtgraph", "torch", "transformers")
@@ -43,9 +42,7 @@ def fault_report(message: str, hint: str, log: str) -> str:
         ("Versions and machine", "\n".join(versions)),
         ("Last lines of the log", log),
     )
-    text = "\n\n".join(f"{title}\n{body}" for title, body in parts if body) + "\n"
-    home = Path.home()
-    return redacted(text, home=str(home), user=home.name, machine=platform.node())
+    return cleaned("\n\n".join(f"{title}\n{body}" for title, body in parts if body) + "\n")
 
 
 def _version(name: str) -> str:
