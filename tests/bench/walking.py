@@ -1,0 +1,549 @@
+"""The acts of `window_walk`, in the process that has the window. Run by it, with a home in REKINDLE_HOME."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QComboBox, QWidget
+
+from app.collector import Collector
+from app.settings import Settings
+from app.viewmodels.application import Application
+from app.views.dialogs import Dialogs
+from app.views.main_window import MainWindow
+from app.views.recipe_sides import SIDES
+from app.views.tag_dialog import TagDialog
+from app.widgets.theme import Theme
+from core.store.home import Home
+from core.store.store import Store
+from tests.bench import traffic
+from tests.bench.turns import Act, Turns
+
+LOOK_MS = 25
+QUIET_SECONDS = 0.2
+LEAST_SECONDS = 0.2
+MOST_SECONDS = 1.2
+PATIENCE_SECONDS = 30.0
+LIVE_SECONDS = 900
+SELECTED = 1000
+ROUNDS, WARM_ROUNDS = 50, 10
+FOUND = "bench"
+
+
+class Answers(Dialogs):
+    """Agrees to everything; two new tags."""
+
+    def leave(self, parent: QWidget, running: int) -> str:
+        return "keep"
+
+    def ask_tags(self, parent: QWidget, title: str, shares: Any) -> Any:
+        return ("walked", "seen"), ()
+
+    def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing a person does; it has had its effects when `ready`, and the loop is quiet."""
+
+    name: str
+    do: Callable[[], object]
+    ready: Callable[[], bool] = lambda: True
+
+
+class Walk:
+    """Does the steps one after another on the event loop."""
+
+    def __init__(self, home: Home, files: Sequence[Path]) -> None:
+        self.qt = QApplication.instance() or QApplication([])
+        self.home = home
+        self.files = files
+        self.settings = Settings.load(home.settings)
+        self.theme = Theme(self.qt, "light")  # type: ignore[arg-type]
+        self.turns = Turns()
+        self.acts: list[Act] = []
+        self._steps: Iterator[Step] = iter(())
+        self._step: Step | None = None
+        self._begun = 0.0
+        self._timer = QTimer(interval=LOOK_MS)
+        self._timer.timeout.connect(self._look)
+
+    def open(self) -> None:
+        """Make and show the window."""
+        self.application = Application(self.home, self.settings)
+        self.window = MainWindow(self.application, self.settings, self.theme, Answers())
+        self.window.show()
+
+    def go(self, steps: Iterator[Step]) -> None:
+        """Do them all; returns when they are done."""
+        self._steps = steps
+        QTimer.singleShot(0, self._next)
+        self._timer.start()
+        self.qt.exec()
+
+    def _next(self) -> None:
+        self._step = next(self._steps, None)
+        if self._step is None:
+            self._timer.stop()
+            self.qt.quit()
+            return
+        self._begun = time.perf_counter()
+        QTimer.singleShot(0, self._do)
+
+    def _do(self) -> None:
+        assert self._step is not None
+        self.acts.append(self.turns.begin(self._step.name))
+        self.turns.quiet_since = time.perf_counter()
+        self._step.do()
+
+    def _look(self) -> None:
+        now = time.perf_counter()
+        gone = now - self._begun
+        if self._step is None or gone < LEAST_SECONDS:
+            return
+        ready = self._step.ready()
+        if gone > PATIENCE_SECONDS:
+            sys.stderr.write(f"{self._step.name}: not ready after {PATIENCE_SECONDS:g} s\n")
+            ready = True
+        quiet = now - max(self.turns.quiet_since, self._begun) > QUIET_SECONDS
+        if ready and (quiet or gone > MOST_SECONDS):
+            self._step = None
+            self._next()
+
+    # what a person does
+
+    def key(self, key: Qt.Key, *, ctrl: bool = False) -> None:
+        """Press a key where the focus is."""
+        to = QApplication.focusWidget() or self.window
+        modifier = Qt.KeyboardModifier.ControlModifier if ctrl else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(to, key, modifier)
+
+    def close_popup(self) -> None:
+        """Close the menu or list that is open."""
+        popup = QApplication.activePopupWidget()
+        if popup is not None:
+            popup.close()
+
+    def runs(self, status: str) -> list[str]:
+        """Ids of runs, newest first."""
+        order, entries = self.application.runs.contents()
+        return [uid for uid in order if entries[uid].row.status == status]
+
+
+def menus(walk: Walk, name: str, open_it: Callable[[], object]) -> Iterator[Step]:
+    """Open a menu, and close it."""
+    yield Step(f"{name}: open", open_it)
+    yield Step(f"{name}: close", walk.close_popup)
+
+
+def popup_of(box: QComboBox) -> Callable[[], None]:
+    """Open the list of a combo box."""
+    return lambda: box.showPopup()
+
+
+def steps(walk: Walk) -> Iterator[Step]:
+    """The whole walk."""
+    yield Step("start: window made and shown", walk.open)
+    window, application = walk.window, walk.application
+    loaded = application.runs
+    yield Step(
+        "start: list read, charts imported",
+        lambda: None,
+        lambda: loaded.rowCount() > 9_000 and window._imports.isFinished(),
+    )
+    yield from list_steps(walk)
+    yield from run_steps(walk)
+    yield from shell_steps(walk)
+    yield from other_pages(walk)
+    yield from data_steps(walk)
+    for choice in ("dark", "light"):
+        for key in ("runs", "run", "new", "models", "compare", "settings"):
+            yield Step(f"(on {key})", lambda key=key: window.show_page(key))
+            yield Step(
+                f"theme {choice}, on {key}", lambda it=choice: window.header.choose_theme(it)
+            )
+            other = "light" if choice == "dark" else "dark"
+            yield Step("(theme back)", lambda it=other: window.header.choose_theme(it))  # type: ignore[arg-type]
+    for density in ("compact", "roomy", "normal"):
+        yield Step(f"density {density}", lambda it=density: window._choose_density(it))
+    yield Step("resize to 1600 x 1000", lambda: window.resize(1600, 1000))
+    yield Step("resize to 1280 x 800", lambda: window.resize(1280, 800))
+
+
+def list_steps(walk: Walk) -> Iterator[Step]:
+    """The run list."""
+    window, application = walk.window, walk.application
+    page = window.runs_page
+    head, table, model = page.head, page.table, page.model
+    settled = lambda: not walk.application._reading  # noqa: E731
+    yield Step("list: scroll a page down", lambda: walk.key(Qt.Key.Key_PageDown))
+    yield Step("list: arrow down", lambda: walk.key(Qt.Key.Key_Down))
+    yield Step("list: to the end", lambda: walk.key(Qt.Key.Key_End, ctrl=True))
+    yield Step("list: to the beginning", lambda: walk.key(Qt.Key.Key_Home, ctrl=True))
+    yield Step("list: repaint", lambda: table.viewport().update())
+    yield Step("list: focus in the search", lambda: head.search.setFocus())
+    yield Step("list: type a letter", lambda: walk.key(Qt.Key.Key_B))
+    yield Step("list: type another", lambda: walk.key(Qt.Key.Key_E))
+    yield Step("list: clear", head.clear)
+    yield Step("list: filter status:done", lambda: head.search.edit.setText("status:done"))
+    yield Step("list: filter lr>1e-9 tag:x", lambda: head.search.edit.setText("lr>1e-9 tag:x"))
+    yield Step("list: clear again", head.clear)
+    yield from menus(walk, "list: filter examples", head.search.help.click)
+    for key in ("base", "day", "status"):
+        known = dict(head._group_choices())
+        if key in known:
+            yield Step(f"list: group by {key}", lambda key=key: head.set_group(key))
+    yield Step("list: fold all groups", lambda: model.fold([it.key for it in model.groups()], True))
+    yield Step("list: no groups", lambda: head.set_group(""))
+    for column in ("name", "recovered", "created"):
+        place = model.columns.index(column)
+        yield Step(
+            f"list: sort by {column}",
+            lambda it=place: table.sortByColumn(it, Qt.SortOrder.DescendingOrder),
+        )
+    yield from menus(walk, "list: groups", popup_of(head.group))
+    yield from menus(walk, "list: columns", page._column_menu)
+    extra = application.runs.vocabulary().fields[0]
+    yield Step("list: add a column", lambda: model.add_column(extra))
+    yield Step("list: remove the column", lambda: model.remove_column(extra))
+    yield Step("list: select one", lambda: table.selectRow(3))
+    yield from menus(walk, "list: context menu", lambda: page._menu(table.rect().center()))
+    yield Step("list: star it", lambda: page._act("star"), settled)
+    yield Step("list: undo the star", application.edits.undo, settled)
+
+    def select() -> None:
+        table.clearSelection()
+        from PySide6.QtCore import QItemSelection, QItemSelectionModel
+
+        chosen = QItemSelection(
+            model.index(0, 0), model.index(SELECTED - 1, model.columnCount() - 1)
+        )
+        table.selectionModel().select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    yield Step("list: select 1,000", select)
+    dialog: list[TagDialog] = []
+
+    def tags() -> None:
+        known = application.runs.vocabulary().tags
+        dialog.append(TagDialog(page, "Tags", dict.fromkeys(known, 0.5)))
+        dialog[0].open()
+
+    yield Step("list: tag dialog", tags)
+    yield Step("list: tag dialog closed", lambda: dialog[0].reject())
+    yield Step("list: tag 1,000", lambda: page._act("tag"), settled)
+    yield Step("list: undo the tags", application.edits.undo, settled)
+    yield Step("list: copy 1,000", lambda: page._act("copy"))
+    yield Step("list: delete 1,000", lambda: page._act("delete"), settled)
+    yield Step("list: bring 1,000 back", application.edits.undo, settled)
+    yield Step("list: select all", table.selectAll)
+    yield Step("list: no selection", table.clearSelection)
+
+
+def run_steps(walk: Walk) -> Iterator[Step]:
+    """The run page: a run that has ended, then the one at work."""
+    window = walk.window
+    ended, other = walk.runs("done")[:2]  # the newest ones have their logs
+    live = walk.runs("running")[0]
+    yield Step("run: first visit", lambda: window.show_page("run"))
+    yield Step(
+        "run: first run opened", lambda: window.open_run(ended), lambda: window.run_page.run.loaded
+    )
+    page = window.run_page
+    area = page.area
+    yield Step("run: another run", lambda: window.open_run(other), lambda: page.run.loaded)
+    yield Step("run: away", lambda: window.show_page("runs"))
+    yield Step("run: second visit", lambda: window.show_page("run"))
+    yield from menus(walk, "run: charts menu", area.choose_charts)
+    wanted = [key for key, _ in area.options() if key not in area.shown()]
+    for number, key in enumerate(wanted[:4]):
+        yield Step(f"run: chart {number + 3} added", lambda key=key: area.set_shown(key, True))
+    yield Step("run: chart switched", lambda: area._replace(area.tiles[0], wanted[-1]))
+    for key in wanted[:4]:
+        yield Step("run: chart taken away", lambda key=key: area.set_shown(key, False))
+    yield Step("run: charts again, third", lambda: area.set_shown(wanted[0], True))
+    yield Step("run: log y", area.log.click)
+    yield Step("run: clip", area.clip.click)
+    yield Step("run: smoothing", lambda: area._smooth("0.97"))
+    yield Step("run: zoom", lambda: area.zoom(0.5))
+    yield Step("run: whole", area.whole.click)
+    for axis, title in [(it.key, it.title) for it in page.run.axes()]:
+        yield Step(f"run: x axis {title}", lambda it=axis: area._set_x_axis(it))
+    yield Step("run: x axis back", lambda: area._set_x_axis(page.run.axes()[0].key))
+    for button in page.details.side.findChildren(QWidget):
+        if hasattr(button, "click"):
+            yield Step(f"run: panel {button.text()}", button.click)
+    for button in page.completions.pick.findChildren(QWidget):
+        if hasattr(button, "click"):
+            yield Step(f"run: completion {button.text()}", button.click)
+    yield Step("run: completion search", lambda: page.completions.search.setText("the"))
+    yield Step("run: completion search off", lambda: page.completions.search.setText(""))
+    for button in page.cka.layout_choice.findChildren(QWidget):
+        if hasattr(button, "click"):
+            yield Step(f"run: CKA {button.text()}", button.click)
+    yield from menus(walk, "run: more", page.more.click)
+    yield Step(
+        "run: live run opened", lambda: window.open_run(live), lambda: bool(page.run.series("loss"))
+    )
+    yield Step("run: live run watched", lambda: None, lambda: True)
+    yield Step("run: live, away", lambda: window.show_page("runs"))
+    yield Step("run: live, back", lambda: window.show_page("run"))
+    yield Step("run: away from the live run", lambda: window.open_run(ended))
+
+
+def shell_steps(walk: Walk) -> Iterator[Step]:
+    """Palette, drawer, notices."""
+    window, application = walk.window, walk.application
+    box = window.palette_box
+    for page in ("run", "runs"):
+        yield Step(f"(on {page})", lambda page=page: window.show_page(page))
+        yield Step(f"palette on {page}: open", box.open)
+        yield Step("palette: type a letter", lambda: walk.key(Qt.Key.Key_B))
+        yield Step("palette: type another", lambda: walk.key(Qt.Key.Key_E))
+        yield Step("palette: arrow", lambda: walk.key(Qt.Key.Key_Down))
+        yield Step("palette: close", box.close_it)
+        yield Step(f"drawer on {page}: open", window.shortcuts.toggle)
+        yield Step(f"drawer on {page}: close", window.shortcuts.toggle)
+    yield from menus(walk, "projects", window._project_menu)
+    yield Step("a notice", lambda: application.message.emit("info", "A notice.", "What to do."))
+    yield Step("an error", lambda: application.message.emit("error", "An error.", "What to do."))
+    yield Step("notice gone", window.notice.leave)
+
+
+def other_pages(walk: Walk) -> Iterator[Step]:
+    """New run, Compare, Settings, the lineage."""
+    window, application = walk.window, walk.application
+    done = walk.runs("done")
+    for visit in ("first visit", "second visit"):
+        for key in ("new", "compare", "settings", "models"):
+            yield Step(f"{key}: {visit}", lambda key=key: window.show_page(key))
+    yield Step("new: preset", lambda: window._load_preset(application.new_run.presets()[0].path))
+    page = window.new_page
+    yield from menus(walk, "new: presets", popup_of(page.presets))
+    for number in range(min(3, len(page._model.cards()))):
+        yield Step(f"new: card {number}", lambda it=number: page._choose_card(it))
+    for side, _ in SIDES:
+        yield Step(f"new: side {side}", lambda it=side: page.sides.go_to(it))
+    yield from menus(walk, "new: add a stage", page._add_stage)
+    yield Step("new: undo", page._undo)
+    yield Step(
+        "compare: two runs",
+        lambda: window.compare(done[:2]),
+        lambda: not application.compare.loading,
+    )
+    yield Step(
+        "compare: four runs",
+        lambda: window.compare(done[2:6]),
+        lambda: not application.compare.loading,
+    )
+    compare = window.compare_page
+    yield from menus(walk, "compare: add", compare._add_menu)
+    yield Step("compare: away", lambda: window.show_page("runs"))
+    yield Step("compare: back", lambda: window.show_page("compare"))
+    yield Step(
+        "models: back", lambda: window.show_page("models"), lambda: application.models.loaded
+    )
+    models: Any = window.page_at("models")
+    panel = models.checkpoints
+    yield Step("models: lineage shown", lambda: None, lambda: len(application.models.nodes()) > 250)
+    yield Step("models: fold all", lambda: panel.graph.fold_all(True))
+    yield Step("models: unfold all", lambda: panel.graph.fold_all(False))
+    for factor in (0.5, 0.3, 8.0):
+        yield Step(f"models: zoom {factor:g}", lambda it=factor: panel.graph.zoom(it))
+    yield Step("models: fit", panel.graph.fit)
+    yield Step("models: select one", lambda: panel._select(application.models.nodes()[40].key))
+    yield Step("models: select another", lambda: panel._select(application.models.nodes()[141].key))
+    yield Step("models: search", lambda: panel.search.setText("sdft"))
+    yield Step("models: search off", lambda: panel.search.setText(""))
+    yield Step("models: table", panel._other_view)
+    yield Step("models: graph", panel._other_view)
+    yield Step("models: add", panel.show_add)
+    yield from menus(
+        walk, "models: export", lambda: panel.export_menu(application.models.nodes()[40])
+    )
+
+
+def data_steps(walk: Walk) -> Iterator[Step]:
+    """The library and a hundred thousand rows."""
+    window, model = walk.window, walk.application.data
+    page: Any = window.page_at("models")
+    panel = page.data
+    yield Step(
+        "data: first visit",
+        lambda: page.parts.choose("data"),
+        lambda: model.library.model.rowCount() > 0,
+    )
+    for file in walk.files[1:]:
+        model.library.remember({"file": str(file)})
+    yield Step(
+        "data: library of 40",
+        lambda: model.library.refresh(),
+        lambda: model.library.model.rowCount() > 39,
+    )
+    yield Step("data: surveys of all", lambda: None, lambda: not model._reading.busy)
+    yield Step(
+        "data: import 100,000 rows",
+        lambda: model.import_file(str(walk.files[0])),
+        lambda: model.items.survey is not None and model.items.survey.rows > 90_000,
+    )
+    for part in ("columns", "items", "figures", "leaks"):
+        yield Step(f"data: {part}", lambda part=part: panel.part.choose(part))
+    yield Step("data: items again", lambda: panel.part.choose("items"))
+    yield Step("data: any item", model.items.shuffle)
+    yield Step("data: next item", lambda: panel._step(1))
+    yield Step(
+        "data: find", lambda: (panel.items.search.setText("99999"), panel.items.find_text(1))
+    )
+    yield Step("data: lengths", lambda: panel.part.choose("lengths"))
+    yield Step(
+        "data: lengths of 100,000 measured",
+        panel.lengths.start,
+        lambda: model.lengths.known and not model.lengths.measuring,
+    )
+    yield Step("data: lengths left", lambda: panel.part.choose("items"))
+    yield Step("data: lengths again", lambda: panel.part.choose("lengths"))
+    yield Step("data: another dataset", lambda: panel.list.selectRow(5))
+    yield Step("data: filter", lambda: panel.filter.setText("set1"))
+    yield Step("data: filter off", lambda: panel.filter.setText(""))
+    yield Step("data: back to models", lambda: page.parts.choose("models"))
+
+
+# growth
+
+
+def objects(root: QObject) -> int:
+    """How many Qt objects hang below one."""
+    return len(root.findChildren(QObject))
+
+
+def measured(walk: Walk) -> dict[str, float]:
+    """What is there now, after a collection."""
+    gc.collect()
+    everywhere = sum(objects(it) + 1 for it in QApplication.topLevelWidgets())
+    return {
+        "rss_mb": psutil.Process().memory_info().rss / 1e6,
+        "objects": everywhere + objects(walk.application) + objects(walk.qt),
+        "python": sum(isinstance(it, QObject) for it in gc.get_objects()),
+    }
+
+
+def growth(walk: Walk) -> dict[str, object]:
+    """Fifty of each, after ten to warm up."""
+    found: dict[str, object] = {}
+    walk.go(iter([Step("open", walk.open)]))
+    window, application = walk.window, walk.application
+    ready = lambda: window._imports.isFinished() and application.runs.rowCount() > 9_000  # noqa: E731
+    walk.go(iter([Step("wait", lambda: None, ready)]))
+    gc.freeze()
+    uids = list(walk.runs("done") + walk.runs("stopped"))
+    cycles: dict[str, Callable[[int], Iterator[Step]]] = {
+        "runs": lambda at: iter(
+            [Step("", lambda: window.open_run(uids[at]), lambda: window.run_page.run.loaded)]
+        ),
+        "comparisons": lambda at: iter(
+            [
+                Step(
+                    "",
+                    lambda: window.compare(uids[at : at + 3]),
+                    lambda: not application.compare.loading,
+                )
+            ]
+        ),
+        "palettes": lambda at: iter(
+            [
+                Step("", window.palette_box.open),
+                Step("", lambda: walk.key(Qt.Key.Key_B)),
+                Step("", window.palette_box.close_it),
+            ]
+        ),
+        "drawers": lambda at: iter(
+            [Step("", window.shortcuts.toggle), Step("", window.shortcuts.toggle)]
+        ),
+        "themes": lambda at: iter([Step("", window.header.next_theme)]),
+        "pages": lambda at: iter(
+            Step("", lambda key=key: window.show_page(key))
+            for key in ("new", "models", "settings", "run")
+        ),
+    }
+    only = sys.argv[2:] or list(cycles)
+    for name in only:
+        at = 0
+        for _ in range(WARM_ROUNDS):
+            walk.go(cycles[name](at))
+            at += 1
+        before = measured(walk)
+        for _ in range(ROUNDS):
+            walk.go(cycles[name](at))
+            at += 1
+        after = measured(walk)
+        found[name] = {key: round(after[key] - before[key], 2) for key in before}
+        sys.stderr.write(f"{name}: {found[name]}\n")
+    return found
+
+
+def main() -> None:
+    """Walk, and print one line of JSON."""
+    home = Home.default()
+    home.settings.unlink(missing_ok=True)
+    of = traffic.recipe()
+    with Store.open(home.database) as store:
+        uid = store.queue_run(
+            of.model_dump_json(by_alias=True), name=of.name, seed=of.seed, base=of.base.label
+        )
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            traffic.__file__,
+            uid,
+            "--home",
+            str(home.path),
+            "--seconds",
+            str(LIVE_SECONDS),
+        ]
+    )
+    try:
+        files = sorted((home.path / "data").glob("*.jsonl"))
+        walk = Walk(home, files)
+        collector = Collector()
+        if sys.argv[1] == "growth":
+            record: dict[str, object] = growth(walk)
+        else:
+            only = sys.argv[2] if len(sys.argv) > 2 else ""
+            walk.go(it for it in steps(walk))
+            acts: dict[str, dict[str, object]] = {}
+            for act in walk.acts:
+                if act.name.startswith("(") or only not in act.name:
+                    continue
+                name = act.name
+                while name in acts:
+                    name += "'"
+                acts[name] = {
+                    "cpu_ms": act.cpu_ms,
+                    "wall_ms": act.wall_ms,
+                    "whole_ms": act.whole_ms,
+                    "over": act.over,
+                    "stacks": [f"{count} {stack}" for stack, count in act.stacks.most_common(3)],
+                }
+            record = {"acts": acts}
+        walk.turns.close()
+        walk.window.close()
+        collector.stop()
+    finally:
+        worker.kill()
+        worker.wait()
+    print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main()
