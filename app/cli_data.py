@@ -14,7 +14,7 @@ from rich.text import Text
 
 from app.cli_display import write_json
 from app.cli_options import ColumnMap, DataFile, Json
-from app.viewmodels import data_words
+from app.viewmodels.data_pace import DataPace
 from app.viewmodels.data_survey import SurveyView, survey_view
 from core.data.formats import COLUMNS
 from core.engine import data_process
@@ -77,6 +77,7 @@ def inspected(home: Home, source: dict[str, Any], console: Console | None) -> An
     Raises:
         UserError: there are no such data.
     """
+    pace = DataPace()
     with ExitStack() as stack:
         tell: Callable[[str], None] = _unheard
         if console is not None and console.is_terminal:
@@ -86,7 +87,7 @@ def inspected(home: Home, source: dict[str, Any], console: Console | None) -> An
             home,
             "survey",
             {"source": source},
-            lambda it: tell(f"Reading: {data_words.progress(it.done, it.of)}"),
+            lambda it: tell(f"Reading: {pace.told(it)}"),
         )
 
 

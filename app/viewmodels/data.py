@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.viewmodels.data_entries import (
     Source,
     cleaned,
     key_of,
+    place_in,
     recipe_name,
 )
 from app.viewmodels.data_items import ItemsViewModel
@@ -26,18 +28,21 @@ from app.viewmodels.data_leaks import LeaksViewModel
 from app.viewmodels.data_lengths import LengthsViewModel, Limit, limits_of
 from app.viewmodels.data_library import DataLibrary, Submit
 from app.viewmodels.data_mapping import OWN, RoleView, guessed, mapped, roles, with_format
+from app.viewmodels.data_teaching import named, template_for
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.recipe_words import short_model
 from core.errors import UserError
 from core.store.home import Home
 
-READABLE = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+READABLE = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".arrow")
 BUNDLED = "rekindle-1m"
 CHARACTERS, BASE_MODEL, BUNDLED_MODEL = "characters", "base", "bundled"
 SMALL = 4 * 2**20
 """Files up to this size in bytes are looked at without being asked, so that the list can tell their items."""
 SOON_MS = 500
 """The library is gathered at most so often while runs make progress or a recipe is typed."""
+AROUND_MS = 100
+"""What nobody has chosen is looked at after so long a rest, so that what is chosen then comes first."""
 REMAP_MS = 300
 """The data are looked at once choosing columns has paused."""
 
@@ -67,29 +72,36 @@ class DataViewModel(QObject):
         super().__init__(parent)
         self._new_run = new_run
         self._reading = DataDesk("reading", home, self)
+        self._surveying = DataDesk("reading", home, self)
         self._comparing = DataDesk("reading", home, self)
         self._tokens = DataDesk("tokens", home, self)
         self.library = DataLibrary(
             submit, lambda: (self._datasets(), new_run.folder), settings, self
         )
-        self.items = ItemsViewModel(self._reading, self._tokens, self)
+        self.items = ItemsViewModel(self._reading, self._surveying, self._tokens, self)
         self.lengths = LengthsViewModel(self._tokens, self)
         self.leaks = LeaksViewModel(self._comparing, self)
         self._key = ""
         self._draft: dict[str, Any] = {}
+        self._fields: tuple[tuple[str, str, int, str], ...] = ()
         self._watched = False
         self._awaited = ""  # key of a dataset that the library is about to have
-        self._failed_keys: set[str] = set()
-        self._reading.busyChanged.connect(self._look_around)
+        self._failed: set[tuple[str, str]] = set()  # keys and states of what could not be surveyed
+        self._drafts: dict[str, dict[str, Any]] = {}  # columns chosen and not used yet, by key
+        self._around = 0  # number of the question about one that nobody has chosen
+        self._idle = QTimer(self, singleShot=True, interval=AROUND_MS)
+        self._idle.timeout.connect(self._look_around)
+        self._surveying.busyChanged.connect(self._idle.start)
         self._remap = QTimer(self, singleShot=True, interval=REMAP_MS)
         self._remap.timeout.connect(self._look)
         self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
         self._soon.timeout.connect(self.library.refresh)
         self.items.surveyed.connect(self._known)
+        self.items.changed.connect(self._learn)
         self.items.changed.connect(self._guess)
         self.items.changed.connect(self.changed)
         self.library.changed.connect(self._listed)
-        new_run.changed.connect(self.refresh)
+        new_run.changed.connect(self._edited)
 
     def watch(self, on: bool) -> None:
         """Whether somebody looks: nothing is read before."""
@@ -102,11 +114,16 @@ class DataViewModel(QObject):
         if self._watched and not self._soon.isActive():
             self._soon.start()
 
+    def _edited(self) -> None:
+        self.refresh()
+        self.items.set_template(self.teaching()[0])
+
     def close(self) -> None:
         """The window closes: the processes end."""
         self._remap.stop()
         self._soon.stop()
-        for desk in (self._reading, self._comparing, self._tokens):
+        self._idle.stop()
+        for desk in (self._reading, self._surveying, self._comparing, self._tokens):
             desk.close()
 
     # which one
@@ -136,21 +153,34 @@ class DataViewModel(QObject):
         entry = self.library.entry(key)
         if key == self._key or entry is None:
             return
-        self._key, self._draft = key, dict(entry.source)
+        if self.is_changed:
+            self._drafts[self._key] = self._draft
+        self._key, self._draft = key, self._drafts.pop(key, dict(entry.source))
+        self._remap.stop()
+        if entry.changed:
+            self.library.accept(key)
+            self.message.emit(
+                "warning",
+                f"{entry.name} has changed since it was imported; it is read as it is now.",
+                "Runs that used it before have read other rows. Their scores are not compared with new ones.",
+            )
         self._look()
 
     def import_file(self, path: str) -> None:
         """Add a file or folder to the library and look at it; it stays where it is."""
         file = Path(path)
         if not file.is_dir() and file.suffix.lower() not in READABLE:
-            known = ", ".join(READABLE)
+            kinds = ", ".join(READABLE)
             self.message.emit(
-                "error", f"{file.name} is of no kind that can be read.", f"Known are {known}."
+                "error", f"{file.name} is of no kind that can be read.", f"Known are {kinds}."
             )
             return
-        source = cleaned({"file": str(file)}, Path.cwd())
-        self._awaited = key_of(source)
-        self.library.remember(source)
+        source: Source = cleaned({"file": os.path.abspath(file)}, Path.cwd())
+        before = [it for it in self.library.imported() if place_in(it) == source]
+        if before:
+            self.message.emit("info", f"{file.name} is imported already; its columns are kept.", "")
+        self._awaited = key_of(before[0] if before else source)
+        self.library.remember(before[0] if before else source)
 
     def forget(self) -> None:
         """Take the import that is looked at off the list."""
@@ -168,19 +198,33 @@ class DataViewModel(QObject):
         return str(self._draft.get("format") or (OWN if columns else "auto"))
 
     def roles(self) -> tuple[RoleView, ...]:
-        """The form of the columns; empty before the rows were looked at."""
+        """The form of the columns; empty before a row was looked at."""
         survey = self.items.survey
-        return () if survey is None else roles(self._draft, survey.fields, survey.rows)
+        rows = survey.rows if survey is not None else 1
+        return roles(self._draft, self._fields, rows) if self._fields else ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the rows have, as far as they were looked at."""
+        return tuple(name for name, *_ in self._fields)
 
     def set_format(self, format: str) -> None:
         """Read the rows as another format."""
-        survey = self.items.survey
-        columns = guessed(survey.columns) if survey is not None else {}
-        self._change(with_format(self._draft, format, columns))
+        self._change(with_format(self._draft, format, guessed(self.columns)))
 
     def set_column(self, role: str, column: str) -> None:
         """Another column for a role, "" for none."""
         self._change(mapped(self._draft, role, column))
+
+    def teaching(self) -> tuple[str, str]:
+        """The teacher's template of the recipe's first stage that trains on it, and the stage; "" for the usual."""
+        names = {
+            name
+            for name, raw in self._datasets().items()
+            if isinstance(raw, Mapping)
+            and place_in(cleaned(raw, self._new_run.folder)) == place_in(self._draft)
+        }
+        return template_for(self._new_run.at("stages"), names)
 
     # lengths
 
@@ -202,7 +246,7 @@ class DataViewModel(QObject):
         if self._key:
             label = dict(self.models()).get(model, model)
             self.lengths.measure(
-                self._draft, self.model(model), label, self.items.template, self.limits()
+                self._draft, self.model(model), label, self.teaching()[0], self.limits()
             )
 
     def limits(self) -> tuple[Limit, ...]:
@@ -219,7 +263,7 @@ class DataViewModel(QObject):
             for name, raw in self._datasets().items()
             if isinstance(raw, Mapping) and (source := cleaned(raw, self._new_run.folder))
         }
-        trained, evaluated = _named(self._new_run.at("stages")), _named(self._new_run.at("tasks"))
+        trained, evaluated = named(self._new_run.at("stages")), named(self._new_run.at("tasks"))
         return tuple(
             (by_name[one], by_name[other])
             for one in trained
@@ -246,6 +290,9 @@ class DataViewModel(QObject):
         self._new_run.select("datasets")
         if IMPORTED not in entry.origins and DEMO not in entry.origins:
             self._awaited = key_of(self._draft)
+        elif IMPORTED in entry.origins and self.is_changed:
+            self._awaited = key_of(self._draft)
+            self.library.remember(self._draft, instead=entry.key)
         self.used.emit(name)
         self.message.emit("info", f"The recipe in New run has this dataset as {name}.", "")
         return name
@@ -274,10 +321,24 @@ class DataViewModel(QObject):
 
     def _look(self) -> None:
         number = self.items.item.number if self.items.item is not None else 0
-        same = self.items.source is not None and _place(self.items.source) == _place(self._draft)
+        same = self.items.source is not None and place_in(self.items.source) == place_in(
+            self._draft
+        )
+        if not same:
+            self._fields = ()
+        self._surveying.withdraw(self._around)
+        self.items.template = self.teaching()[0]
         self.items.show(self._draft, number=number if same else 0)
         self.lengths.reset()
         self.changed.emit()
+
+    def _learn(self) -> None:
+        """Columns are known from the first row that was read, and better once all were."""
+        survey, item = self.items.survey, self.items.item
+        if survey is not None:
+            self._fields = survey.fields
+        elif item is not None and item.fields and not self._fields:
+            self._fields = tuple((name, kind, 1, value) for name, kind, value in item.fields)
 
     def _guess(self) -> None:
         """Rows that fit no format, and no columns chosen yet: propose some."""
@@ -289,51 +350,46 @@ class DataViewModel(QObject):
             self._change(with_format(self._draft, OWN, columns))
 
     def _known(self, source: Source, known: Known) -> None:
-        self.library.know(key_of(source), known)
+        key = key_of(source)
+        self.library.know(key, known)
+        entry = self.library.entry(key)
+        if entry is not None and entry.state != known.state:
+            self.refresh()  # the file has changed since the list was gathered
 
     def _look_around(self) -> None:
-        """Survey what is small and was never looked at, one at a time and only while nothing else is asked."""
-        if not self._watched or self._reading.busy:
+        """Survey what is small and was never looked at, one at a time and only while nothing else is asked.
+
+        What is chosen is surveyed already, unless that was stopped.
+        """
+        if not self._watched or self._surveying.busy:
             return
         for entry in self.library.model.entries():
-            small = entry.size is not None and entry.size <= SMALL
-            if small and entry.known is None and entry.key not in self._failed_keys:
+            small = entry.size is not None and entry.size <= SMALL and entry.key != self._key
+            if small and entry.known is None and (entry.key, entry.state) not in self._failed:
                 self._survey(entry)
                 return
 
     def _survey(self, entry: Entry) -> None:
         def take(record: Mapping[str, Any]) -> None:
-            known = Known(record["format"], record["rows"], record["faulty"])
-            self.library.know(entry.key, known)
+            found = (record["format"], record["rows"], record["faulty"], record["state"])
+            if record["state"] != entry.state:
+                self._failed.add(
+                    (entry.key, entry.state)
+                )  # it is being written; the next look finds it
+            self.library.know(entry.key, Known(*found))
 
         def fail(_: UserError) -> None:
-            self._failed_keys.add(entry.key)  # it is told when the dataset is chosen
+            self._failed.add((entry.key, entry.state))  # it is told when the dataset is chosen
 
-        self._reading.ask("survey", {"source": entry.source}, take, fail)
+        self._around = self._surveying.ask("survey", {"source": entry.source}, take, fail)
 
     def _listed(self) -> None:
         if self._awaited and self.library.entry(self._awaited) is not None:
             key, self._awaited = self._awaited, ""
             self.select(key)
-        self._look_around()
+        self._idle.start()
         self.changed.emit()
-
-
-def _named(parts: Any) -> list[str]:
-    """The datasets that stages (a list) or tasks (a mapping) name, each once."""
-    given = parts.values() if isinstance(parts, Mapping) else parts
-    found: dict[str, None] = {}
-    for part in given if given else ():
-        named = part.get("dataset") if isinstance(part, Mapping) else None
-        for name in named if isinstance(named, list) else [named]:
-            if name:
-                found[str(name)] = None
-    return list(found)
 
 
 def _label(model: Mapping[str, Any]) -> str:
     return next((str(model[it]) for it in ("name", "folder", "hub", "gguf") if model.get(it)), "")
-
-
-def _place(source: Source) -> object:
-    return {name: it for name, it in source.items() if name not in ("columns", "format")}

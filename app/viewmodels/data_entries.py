@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.data.disk import state_of
 from core.demo.datasets import CONFIGS, TASKS
 from core.store.rows import RunRow
 
@@ -23,11 +24,15 @@ Source = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Known:
-    """What a look at the rows has found: the format ("" for none), their number, and how many are no items."""
+    """What a look at the rows has found: the format ("" for none), their number, and how many are no items.
+
+    `state` is that of the file when it was looked at (`core.data.disk`).
+    """
 
     format: str
     rows: int
     faulty: int
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class Entry:
         origins: where it is known from, of `RECIPE`, `IMPORTED`, `RUNS`, `DEMO`.
         runs: that have used it.
         size: of the file in bytes, None where there is none; `missing` where it should be one.
-        known: None before anybody looked.
+        state: of the file on the disk (`core.data.disk`), "" where there is none.
+        known: None before anybody looked, or when the file has changed since.
+        changed: the file is another than the one that was imported.
     """
 
     key: str
@@ -50,7 +57,9 @@ class Entry:
     runs: int = 0
     size: int | None = None
     missing: bool = False
+    state: str = ""
     known: Known | None = None
+    changed: bool = False
 
     @property
     def place(self) -> str:
@@ -89,6 +98,11 @@ def place_of(source: Source) -> str:
         parts = (source["demo"], source.get("config"), source.get("split"))
         return "generated: " + ", ".join(str(it) for it in parts if it)
     return str(source.get("file") or source.get("hub") or "")
+
+
+def place_in(source: Source) -> Source:
+    """A source apart from how its rows are read: equal for the same rows."""
+    return {name: it for name, it in source.items() if name not in ("columns", "format")}
 
 
 def name_of(source: Source) -> str:
@@ -191,9 +205,9 @@ def _with_size(entry: Entry) -> Entry:
     path = Path(file)
     try:
         if path.is_dir():
-            return replace(
-                entry, size=sum(it.stat().st_size for it in path.iterdir() if it.is_file())
-            )
-        return replace(entry, size=path.stat().st_size)
+            size = sum(it.stat().st_size for it in path.iterdir() if it.is_file())
+        else:
+            size = path.stat().st_size
+        return replace(entry, size=size, state=state_of(path))
     except OSError:
         return replace(entry, missing=True)

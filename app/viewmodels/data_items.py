@@ -14,7 +14,7 @@ from app.viewmodels.data_entries import Known, Source
 from app.viewmodels.data_survey import SurveyView, survey_view
 from core.errors import UserError
 
-READING = "reading…"
+CHANGED = "The file has changed on the disk; it is read again."
 
 Turns = tuple[tuple[str, str], ...]
 
@@ -49,22 +49,31 @@ class ItemsViewModel(QObject):
     """Looks at one source.
 
     Args:
-        desk: the process that reads.
+        desk: the process that reads single items.
+        surveys: another one, that looks at all rows meanwhile.
         tokens: the process that has tokenizers.
     """
 
     changed = Signal()
+    progress = Signal(str)
     surveyed = Signal(object, object)  # the source, and what is `Known` of it
 
-    def __init__(self, desk: DataDesk, tokens: DataDesk, parent: QObject | None = None) -> None:
+    def __init__(
+        self, desk: DataDesk, surveys: DataDesk, tokens: DataDesk, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._desk = desk
+        self._surveys = surveys
+        self._reads: list[int] = []  # numbers of questions to the desk about this source
+        self._surveying = 0
+        self._measured = 0
         self._tokens = tokens
         self._source: Source | None = None
         self._turn = 0  # counts the sources: answers about an older one are dropped
         self._wanted: int | None = None
         self._asked = False
         self._model: Mapping[str, Any] | None = None
+        self._state = ""  # of the file, when the item was read
         self.template = ""
         self.item: ItemView | None = None
         self.survey: SurveyView | None = None
@@ -72,6 +81,9 @@ class ItemsViewModel(QObject):
         self.note = ""
         self.rendered: Mapping[str, tuple[str, int]] = {}
         self.rendering = False
+        self.stopped = False
+        desk.progress.connect(self._tell_read)
+        surveys.progress.connect(self._tell_survey)
 
     @property
     def source(self) -> Source | None:
@@ -80,26 +92,41 @@ class ItemsViewModel(QObject):
 
     @property
     def loading(self) -> bool:
-        """The newest item or survey is still to come."""
-        return self._source is not None and not self.error[0] and self.survey is None
+        """The survey is still to come."""
+        waits = self._source is not None and self.survey is None
+        return waits and not self.error[0] and not self.stopped
 
     def show(self, source: Source | None, *, number: int = 0) -> None:
         """Look at a source, or the same with other columns."""
         self._source, self._turn = source, self._turn + 1
         self.item = self.survey = None
         self.error, self.note = ("", ""), ""
-        self.rendered, self.rendering = {}, False
+        self.rendered, self.rendering, self.stopped = {}, False, False
         self._wanted, self._asked = number, False
+        self._desk.withdraw(*self._reads)
+        self._surveys.withdraw(self._surveying)
+        self._tokens.withdraw(self._measured)
+        self._reads = []
+        self.progress.emit("")
         if source is not None:
             self._ask_item()
-            turn = self._turn
-            self._desk.ask(
-                "survey",
-                {"source": source},
-                lambda record: self._take_survey(turn, record),
-                lambda error: self._fail(turn, error),
-            )
+            self._ask_survey()
         self.changed.emit()
+
+    def stop(self) -> None:
+        """Do not look at all rows."""
+        if self.loading:
+            self.stopped = True
+            self._surveys.withdraw(self._surveying)
+            self.progress.emit("")
+            self.changed.emit()
+
+    def read_all(self) -> None:
+        """Look at all rows after all."""
+        if self.stopped and self._source is not None:
+            self.stopped = False
+            self._ask_survey()
+            self.changed.emit()
 
     def go(self, number: int) -> None:
         """Show another item; past the ends it goes round."""
@@ -127,11 +154,13 @@ class ItemsViewModel(QObject):
         self.note = "searching…"
         self.changed.emit()
         what = {"source": self._source, "number": self.item.number, "text": text, "step": step}
-        self._desk.ask(
-            "find",
-            what,
-            lambda found: self._found(turn, text, found),
-            lambda error: self._fail(turn, error),
+        self._reads.append(
+            self._desk.ask(
+                "find",
+                what,
+                lambda found: self._found(turn, text, found),
+                lambda error: self._fail(turn, error),
+            )
         )
 
     def render(self, model: Mapping[str, Any] | None) -> None:
@@ -149,21 +178,49 @@ class ItemsViewModel(QObject):
             return  # an answer that comes later asks again for what is wanted then
         self._asked = True
         turn = self._turn
-        self._desk.ask(
-            "item",
-            {"source": self._source, "number": self._wanted, "template": self.template},
-            lambda record: self._take_item(turn, record),
+        self._reads.append(
+            self._desk.ask(
+                "item",
+                {"source": self._source, "number": self._wanted, "template": self.template},
+                lambda record: self._take_item(turn, record),
+                lambda error: self._fail(turn, error),
+            )
+        )
+
+    def _ask_survey(self) -> None:
+        turn = self._turn
+        self._surveying = self._surveys.ask(
+            "survey",
+            {"source": self._source},
+            lambda record: self._take_survey(turn, record),
             lambda error: self._fail(turn, error),
         )
+
+    def _tell_read(self, number: int, told: str) -> None:
+        if number in self._reads:
+            if self.item is None:
+                self.progress.emit(told)
+            else:
+                self.note = f"searching… {told}"
+                self.changed.emit()
+
+    def _tell_survey(self, number: int, told: str) -> None:
+        if number == self._surveying and self.loading:
+            self.progress.emit(told)
 
     def _take_item(self, turn: int, record: Mapping[str, Any]) -> None:
         if turn != self._turn:
             return
         self._asked = False
+        self._state = record.get("state", "")
         self.item = _item(record)
         self.rendered = {}
         if self._wanted == self.item.number:
             self._wanted = None
+        if self.survey is not None and self.survey.state != self._state:
+            self.show(self._source, number=self.item.number)
+            self.note = CHANGED
+            return
         self._ask_item()
         if self._model is not None:
             self._ask_rendered()
@@ -173,8 +230,9 @@ class ItemsViewModel(QObject):
         if turn != self._turn:
             return
         self.survey = survey_view(record)
-        known = Known(self.survey.format, self.survey.rows, self.survey.faulty)
-        self.surveyed.emit(self._source, known)
+        self.progress.emit("")
+        it = self.survey
+        self.surveyed.emit(self._source, Known(it.format, it.rows, it.faulty, it.state))
         self.changed.emit()
 
     def _found(self, turn: int, text: str, number: int | None) -> None:
@@ -200,7 +258,7 @@ class ItemsViewModel(QObject):
             "model": self._model,
             "template": self.template,
         }
-        self._tokens.ask(
+        self._measured = self._tokens.ask(
             "render",
             what,
             lambda record: self._take_rendered(turn, number, record),
@@ -226,6 +284,7 @@ class ItemsViewModel(QObject):
     def _fail(self, turn: int, error: UserError) -> None:
         if turn == self._turn:
             self._asked = False
+            self.progress.emit("")
             self.error = (error.message, error.hint)
             self.changed.emit()
 

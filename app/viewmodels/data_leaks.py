@@ -216,10 +216,10 @@ class LeaksViewModel(QObject):
             self._next()
             self.changed.emit()
 
-    def _heard(self, done: int, of: int) -> None:
+    def _heard(self, _: int, told: str) -> None:
         if self.comparing:
             pair = f"pair {len(self.findings) + 1} of {self._total}: " if self._total > 1 else ""
-            self.progress.emit(pair + data_words.progress(done, of))
+            self.progress.emit(pair + told)
 
 
 def _finding(training: str, evaluation: str, within: bool, record: Mapping[str, Any]) -> Finding:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.viewmodels import data_words, forms
+from app.viewmodels import forms
 from app.viewmodels.data_desk import DataDesk
 from app.viewmodels.data_entries import Source, place_of
 from app.viewmodels.types import Floats
@@ -116,6 +116,7 @@ class LengthsViewModel(QObject):
         self._limits: tuple[Limit, ...] = ()
         self._histograms: tuple[Histogram, ...] = ()
         self._table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ())
+        self._asked = 0
         self.measuring = False
         self.items = 0
         self.unit = ""
@@ -154,7 +155,7 @@ class LengthsViewModel(QObject):
         self.place = place_of(source)
         turn = self._turn
         what = {"source": source, "model": model, "template": template}
-        self._desk.ask(
+        self._asked = self._desk.ask(
             "lengths",
             what,
             lambda record: self._take(turn, record),
@@ -167,7 +168,7 @@ class LengthsViewModel(QObject):
         """Stop measuring."""
         self._turn += 1
         self.measuring = False
-        self._desk.cancel()
+        self._desk.withdraw(self._asked)
         self.progress.emit("")
         self.changed.emit()
 
@@ -262,9 +263,9 @@ class LengthsViewModel(QObject):
             self.progress.emit("")
             self.changed.emit()
 
-    def _heard(self, done: int, of: int) -> None:
-        if self.measuring:
-            self.progress.emit(data_words.progress(done, of))
+    def _heard(self, number: int, told: str) -> None:
+        if self.measuring and number == self._asked:
+            self.progress.emit(told)
 
 
 def limits_of(stages: Any, dataset: str) -> tuple[Limit, ...]:

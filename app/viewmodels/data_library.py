@@ -34,6 +34,8 @@ from core.store.store import Store
 
 IMPORTS = "data.imported"
 """Where the settings keep the imported files."""
+STATES = "data.states"
+"""And what those looked like from outside when they were imported, by key."""
 COLUMNS = ("name", "format", "items", "size", "origin", "runs", "problems")
 NUMERIC = ("items", "size", "runs")
 KEY_ROLE = int(Qt.ItemDataRole.UserRole)
@@ -191,6 +193,13 @@ class DataLibrary(QObject):
         self._settings.save()
         self.refresh()
 
+    def accept(self, key: str) -> None:
+        """The file of an import is taken as it is now."""
+        entry = self.entry(key)
+        if entry is not None:
+            self._keep_states({**self._states(), key: entry.state})
+            self._show(list(self.model.entries()))
+
     def can_forget(self, key: str) -> bool:
         """Only imports can be taken off: the others stand where they are used."""
         entry = self.entry(key)
@@ -203,14 +212,41 @@ class DataLibrary(QObject):
 
     def _take(self, entries: list[Entry]) -> None:
         self._reading = False
+        kept, states = self._states(), {}
+        for entry in entries:
+            if IMPORTED in entry.origins and (state := kept.get(entry.key) or entry.state):
+                states[entry.key] = state
+        self._keep_states(states)
         self._show(entries)
         if self._again:
             self._again = False
             self.refresh()
 
     def _show(self, entries: list[Entry]) -> None:
-        self.model.take([replace(it, known=self._known.get(it.key)) for it in entries])
+        states = self._states()
+        self.model.take([self._seen(it, states.get(it.key, "")) for it in entries])
         self.changed.emit()
+
+    def _seen(self, entry: Entry, imported: str) -> Entry:
+        """An entry with what is known of its file as it is now."""
+        known = self._known.get(entry.key)
+        if known is not None and known.state != entry.state:
+            known = None
+        changed = bool(imported and entry.state and imported != entry.state)
+        return replace(entry, known=known, changed=changed)
+
+    def _states(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._settings.views.get(STATES, "{}"))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _keep_states(self, states: Mapping[str, str]) -> None:
+        written = json.dumps(states, sort_keys=True)
+        if written != self._settings.views.get(STATES, "{}"):
+            self._settings.views[STATES] = written
+            self._settings.save()
 
 
 def _text(entry: Entry, name: str) -> str:

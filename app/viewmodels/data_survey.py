@@ -21,6 +21,7 @@ class SurveyView:
         facts: statistics as (what, figure, help).
         groups: name and number of items, largest first.
         repeats: an item that asks what an earlier one asks, and that one; the first ones.
+        state: of the file when it was read (`core.data.disk`).
     """
 
     format: str
@@ -33,6 +34,7 @@ class SurveyView:
     facts: tuple[tuple[str, str, str], ...]
     groups: tuple[tuple[str, int], ...]
     repeats: tuple[tuple[int, int], ...]
+    state: str
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ def survey_view(record: Mapping[str, Any]) -> SurveyView:
         facts=_facts(record),
         groups=tuple((name, count) for name, count in record["groups"]),
         repeats=tuple((later, first) for later, first in record["repeats"]),
+        state=record["state"],
     )
 
 

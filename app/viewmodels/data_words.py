@@ -64,6 +64,8 @@ def problems(entry: Entry) -> str:
     """What is wrong, in a few words; "" when nothing is."""
     if entry.missing:
         return "file not found"
+    if entry.changed:
+        return "changed since the import"
     if entry.known is None:
         return ""
     if not entry.known.format:
@@ -82,10 +84,3 @@ def tip(entry: Entry) -> str:
 def share(count: int, of: int) -> str:
     """ "12 (3.1 %)"; the number alone where there is nothing to divide by."""
     return f"{count:,} ({100 * count / of:.1f} %)" if of else f"{count:,}"
-
-
-def progress(done: int, of: int) -> str:
-    """How far it is."""
-    if of:
-        return f"{done:,} of {of:,} items"
-    return f"{done:,} rows found" if done else "comparing…"

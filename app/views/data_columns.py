@@ -104,7 +104,7 @@ class ColumnsView(QWidget):
         """Show the form as it is now."""
         model = self._model
         survey = model.items.survey
-        self.format.setEnabled(survey is not None)
+        self.format.setEnabled(bool(model.columns))
         self.format.setCurrentIndex(self.format.findData(model.format))
         recognised = survey.format if survey is not None else ""
         if model.format == OWN:
@@ -121,8 +121,7 @@ class ColumnsView(QWidget):
             )
         for view in model.roles():
             box, wrong = self.boxes[view.role], self.problems[view.role]
-            columns = survey.columns if survey is not None else ()
-            names = list(dict.fromkeys(["", *columns, *filter(None, [view.column])]))
+            names = list(dict.fromkeys(["", *model.columns, *filter(None, [view.column])]))
             if [box.itemData(place) for place in range(box.count())] != names:
                 box.clear()
                 for name in names:
@@ -132,7 +131,7 @@ class ColumnsView(QWidget):
             wrong.setVisible(bool(view.problem))
             restyle(box, "wrong", bool(view.problem))
         for box in self.boxes.values():
-            box.setEnabled(survey is not None and model.format in (OWN, "auto"))
+            box.setEnabled(bool(model.columns) and model.format in (OWN, "auto"))
         self._show_faults()
         self.reading.refresh()
 

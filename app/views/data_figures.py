@@ -51,7 +51,9 @@ class FiguresView(QWidget):
         survey = self._model.items.survey
         self.copy.setEnabled(survey is not None)
         if survey is None:
-            self.state.setText("reading…" if self._model.items.loading else "")
+            items = self._model.items
+            stopped = "Reading was stopped: the figures need all rows." if items.stopped else ""
+            self.state.setText("reading…" if items.loading else stopped)
         else:
             self.state.setText(survey.headline)
         facts = survey.facts if survey is not None else ()

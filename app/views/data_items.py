@@ -120,6 +120,8 @@ class ItemReading(QWidget):
             (self.teacher, "teacher", item.teacher),
         ):
             title = f"{side.capitalize()} reads"
+            if side == "teacher" and (stage := self._model.teaching()[1]):
+                title += f", as {stage} asks it"
             shown = items.rendered.get(side)
             tinted = item.demonstration if side == "teacher" else ""
             if shown is not None:

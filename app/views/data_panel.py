@@ -36,6 +36,7 @@ from app.views.data_figures import FiguresView
 from app.views.data_items import ItemsView
 from app.views.data_leaks import LeaksView
 from app.views.data_lengths import LengthsView
+from app.views.data_progress import ReadingProgress
 from app.views.dialogs import Dialogs
 from app.views.page import Page
 from app.views.splitting import restore, splitter
@@ -53,10 +54,10 @@ PARTS = (
     ("figures", "Figures"),
 )
 TEACHING = (
-    "Choose a dataset above, import a file, or drop one here: JSON Lines, JSON, CSV, Parquet, or a folder that "
+    "Choose a dataset above, import a file, or drop one here: JSON Lines, JSON, CSV, Parquet, Arrow, or a folder that "
     "datasets wrote. The file stays where it is."
 )
-DATA_FILTER = "Data (*.jsonl *.ndjson *.json *.csv *.parquet);;All files (*)"
+DATA_FILTER = "Data (*.jsonl *.ndjson *.json *.csv *.parquet *.arrow);;All files (*)"
 FOLDER = "data.folder"
 PART = "data.part"
 LIST_HEIGHT = 206
@@ -120,6 +121,7 @@ class DataPanel(Page):
             PageAction("Any item", self._model.items.shuffle, "Alt+R", chosen, icon="shuffle"),
             PageAction("Find in the rows", self._search, "Ctrl+F", chosen, "magnifying-glass"),
             PageAction("Copy the item", self.items.copy, "", chosen, "copy"),
+            *self.progress.page_actions(),
             PageAction("Measure lengths", self._measure, "", chosen, "ruler"),
             PageAction("Compare datasets for leaks", self._compare, "", chosen, "intersect"),
         )
@@ -174,6 +176,8 @@ class DataPanel(Page):
         card = self.details = Card("")
         self.part = Segments(theme, "What is shown of the dataset", PARTS)
         self.part.chosen.connect(self._choose_part)
+        self.progress = ReadingProgress(model.items, theme)
+        card.add_tool(self.progress)
         self.use = Button(theme, "Use in New run", "primary", "flow-arrow")
         self.use.setToolTip("Put the dataset with its columns into the recipe (Ctrl+Enter)")
         self.use.clicked.connect(self._use)
@@ -240,6 +244,7 @@ class DataPanel(Page):
         self.forget.setEnabled(self._can_forget())
         self.use.setEnabled(entry is not None)
         survey = model.items.survey
+        self.progress.refresh()
         if entry is None:
             self.details.heading.set_text("")
             self.details.set_caption("")
@@ -248,6 +253,8 @@ class DataPanel(Page):
             told = (
                 survey.headline if survey is not None else "reading…" if model.items.loading else ""
             )
+            if model.items.stopped:
+                told = "not all rows were read"
             changed = " · columns changed" if model.is_changed else ""
             self.details.set_caption(f"{told}{changed}")
             self.details.caption.setAccessibleDescription(entry.place)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
-State = tuple[tuple[str, int, int], ...]
-"""Name, size in bytes and time of the last change in nanoseconds of each file; empty where there is none."""
+CHARACTERS = 16
+"""Of the digest: enough that no two states of one file have the same."""
 
 
-def state_of(path: Path) -> State:
-    """The state of a file, or of the files in a folder and in its splits; what cannot be looked at is left out."""
-    try:
-        files = sorted(path.glob("**/*")) if path.is_dir() else [path]
-    except OSError:
-        return ()
-    found = []
+def state_of(path: Path) -> str:
+    """A digest over name, size and time of the last change of a file, or of all files in a folder; "" for none."""
+    files = [path] if path.is_file() else sorted(_inside(path))
+    seen = []
     for file in files:
         try:
-            seen = file.stat()
+            found = file.stat()
         except OSError:
-            continue
-        if not file.is_dir():
-            found.append((file.name, seen.st_size, seen.st_mtime_ns))
-    return tuple(found)
+            continue  # it went away meanwhile: so the state is another
+        seen.append(f"{file.relative_to(path)}\t{found.st_size}\t{found.st_mtime_ns}")
+    return (
+        hashlib.sha256("\n".join(seen).encode("utf-8", "surrogateescape")).hexdigest()[:CHARACTERS]
+        if seen
+        else ""
+    )
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [Path(at, name) for at, _, names in os.walk(folder) for name in names]

@@ -36,14 +36,14 @@ from core.data.rows import CSV_FIELD_LIMIT, READABLE, Row, item_of, object_of
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
 
-Heard = Callable[[int], None]
-"""Is told how many rows have been found so far."""
+Heard = Callable[[int, int], None]
+"""Is told how many bytes have been looked through, of how many."""
 TELL_EVERY = 5_000
 """Rows between two reports."""
 _MARK = b"\xef\xbb\xbf"
 
 
-def unheard(_: int) -> None:
+def unheard(*_: int) -> None:
     """For those who do not want to know how far it is."""
 
 
@@ -68,7 +68,7 @@ def rows_in(source: DatasetSource, folder: Path, heard: Heard = unheard) -> Rows
     Args:
         source: as in a recipe; nothing is downloaded.
         folder: to which a relative path belongs.
-        heard: is told how many rows were found, now and then.
+        heard: is told how far it is, now and then.
 
     Raises:
         UserError: there is no such data, or of no kind that can be read.
@@ -167,14 +167,14 @@ class _Lines(Rows):
     def __init__(self, path: Path, heard: Heard) -> None:
         self._path = path
         self._places, self._numbers = array("Q"), array("Q")
-        place = 0
+        place, size = 0, path.stat().st_size
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     self._places.append(place)
                     self._numbers.append(number)
                     if len(self._places) % TELL_EVERY == 0:
-                        heard(len(self._places))
+                        heard(place, size)
                 place += len(line)
 
     def __len__(self) -> int:
@@ -199,7 +199,7 @@ class _Table(Rows):
         csv.field_size_limit(CSV_FIELD_LIMIT)
         self._path = path
         self._places, self._numbers = array("Q"), array("Q")
-        self._read = 0
+        self._read, size = 0, path.stat().st_size
         with path.open("rb") as stream:
             records = csv.reader(self._decoded(stream), strict=True)
             try:
@@ -213,7 +213,7 @@ class _Table(Rows):
                         self._places.append(place)
                         self._numbers.append(line)
                         if len(self._places) % TELL_EVERY == 0:
-                            heard(len(self._places))
+                            heard(self._read, size)
             except UnicodeDecodeError as error:
                 raise UserError(
                     f"{path.name} is not UTF-8 text.", "Save the file as UTF-8."

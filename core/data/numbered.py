@@ -23,7 +23,7 @@ class Items:
     Args:
         source: as in a recipe.
         folder: to which a relative path belongs.
-        heard: is told how many rows were found, now and then.
+        heard: is told how far it is, now and then.
 
     Raises:
         UserError: there is no such data, or of no kind that can be read.

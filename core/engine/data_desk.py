@@ -24,7 +24,7 @@ from core.data.numbered import Items
 from core.data.survey import TELL_EVERY, kind_of, survey, written
 from core.data.within import near_repeats
 from core.engine.data_lengths import SHARE_PARTS, packed
-from core.engine.data_process import serve
+from core.engine.data_process import BYTES, serve
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
 from core.recipe.template import TEACHER_TEMPLATE, problem_of
@@ -37,7 +37,8 @@ MOST_CHARACTERS = 200_000
 PAIR_CHARACTERS = 4_000
 """Of an item of a pair: enough to see what they share."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[..., None]
+"""See `core.engine.data_process.Act`."""
 
 
 class Desk:
@@ -63,7 +64,8 @@ class Desk:
 
     def survey(self, given: Mapping[str, Any], heard: Progress) -> Any:
         """See `core.data.survey`."""
-        return asdict(survey(self.items(given, heard), heard))
+        state = self._state(given["source"], str(given.get("folder", "")))  # before it is read
+        return {**asdict(survey(self.items(given, heard), heard)), "state": state}
 
     def item(self, given: Mapping[str, Any], heard: Progress) -> Any:
         """Item `number`: its row, and what student and teacher read, or what is wrong with it."""
@@ -71,7 +73,12 @@ class Desk:
         number = int(given["number"])
         if not 0 <= number < len(items):
             raise UserError(f"There is no item {number + 1:,}.", f"There are {len(items):,}.")
-        record: dict[str, Any] = {"number": number, "of": len(items), "format": items.format}
+        record: dict[str, Any] = {
+            "number": number,
+            "of": len(items),
+            "format": items.format,
+            "state": self._state(given["source"], str(given.get("folder", ""))),
+        }
         try:
             row = items.row(number)
             fields = [
@@ -132,14 +139,17 @@ class Desk:
             ),
         }
 
+    def _state(self, raw: Any, folder: str) -> str:
+        file = raw.get("file") if isinstance(raw, Mapping) else None
+        return state_of(Path(folder) / Path(str(file)).expanduser()) if file else ""
+
     def _items(self, raw: Any, folder: str, heard: Progress) -> Items:
         source = source_of(raw)
         path = Path(folder) / Path(source.file or "").expanduser()
-        state = state_of(path) if source.file else ()
-        key = (json.dumps(raw, sort_keys=True), str(path), state)
+        key = (json.dumps(raw, sort_keys=True), str(path), self._state(raw, folder))
         items = self._open.pop(key, None)
         if items is None:
-            items = Items(source, Path(folder), lambda count: heard(count, 0))
+            items = Items(source, Path(folder), lambda done, of: heard(done, of, BYTES))
         self._open[key] = items
         for old in [*self._open][:-MOST_OPEN]:
             del self._open[old]

@@ -25,17 +25,19 @@ MODULES: Mapping[Kind, str] = {
 }
 FAILED = "The data could not be looked at"
 
-Act = Callable[[Mapping[str, Any], Callable[[int, int], None]], Any]
-"""Answers a question; the second argument is told how much is done, of how much (0: not known)."""
+ITEMS, BYTES = "items", "bytes"
+Act = Callable[[Mapping[str, Any], Callable[..., None]], Any]
+"""Answers a question; the second argument is told how much is done, of how much (0: not known), and of what."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How far the answer to a question is; `of` is 0 while that is not known."""
+    """How far the answer to a question is, in items or bytes; `of` is 0 while that is not known."""
 
     number: int
     done: int
     of: int
+    unit: str = ITEMS
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def read(line: str) -> Report | Answer | None:
         return Answer(number, None, UserError(record["error"], record.get("hint", "")))
     if "record" in record:
         return Answer(number, record["record"])
-    return Report(number, int(record.get("done", 0)), int(record.get("of", 0)))
+    done, of = int(record.get("done", 0)), int(record.get("of", 0))
+    return Report(number, done, of, str(record.get("unit", ITEMS)))
 
 
 def serve(acts: Mapping[str, Act], asked: IO[str], told: IO[str]) -> None:
@@ -81,8 +84,8 @@ def serve(acts: Mapping[str, Act], asked: IO[str], told: IO[str]) -> None:
             told.write(json.dumps({"n": number, **fields}, ensure_ascii=False) + "\n")
             told.flush()
 
-        def heard(done: int, of: int, say: Callable[..., None] = say) -> None:
-            say(done=done, of=of)
+        def heard(done: int, of: int, unit: str = ITEMS, say: Callable[..., None] = say) -> None:
+            say(done=done, of=of, unit=unit)
 
         try:
             say(record=acts[given["act"]](given, heard))

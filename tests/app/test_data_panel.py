@@ -341,9 +341,10 @@ def test_that_lengths_are_drawn_with_what_is_beyond_the_limits(
 def test_that_measuring_can_be_left(
     panel: DataPanel, application: Application, qtbot: QtBot
 ) -> None:
+    endless = f"max_completion_length: 16, teacher_template: {fake_tokens.ENDLESS}"
+    application.new_run.load_recipe(RECIPE_TEXT.replace("max_completion_length: 16", endless))
     _select(panel, application, "science", qtbot)
     panel.part.choose("lengths")
-    application.data.items.template = fake_tokens.ENDLESS
     qtbot.mouseClick(panel.lengths.measure, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "of 30 items" in panel.lengths.state.text(), timeout=WAIT_MS)
     panel.refresh_now()

@@ -89,7 +89,7 @@ def test_that_leaks_come_with_both_items_and_progress_before() -> None:
         "share": [10_000] * 3,
     }
     assert record["texts"][0][0] == record["texts"][0][1] != ""
-    assert all(set(it) == {"n", "done", "of"} for it in answers[:-1])
+    assert all(set(it) == {"n", "done", "of", "unit"} for it in answers[:-1])
 
 
 def test_that_data_trained_on_and_evaluated_are_shared_as_a_whole_and_do_not_repeat() -> None:
