@@ -163,6 +163,14 @@ class ItemsViewModel(QObject):
             )
         )
 
+    def set_template(self, template: str) -> None:
+        """Another teacher template ("" for the usual one)."""
+        if template != self.template:
+            self.template = template
+            if self.item is not None:
+                self.rendered = {}
+                self.go(self.item.number)
+
     def render(self, model: Mapping[str, Any] | None) -> None:
         """Show items with the chat template of a model from now on; None: as turns."""
         self._model = model
