@@ -252,11 +252,20 @@ class CkaCard(Card):
             self._set_range(key)
 
     def _set_range(self, key: str) -> None:
+        own = _own_range(key)
+        if own is not None:
+            self._show_own(*own)
+            self.map.set_range(own)
+            return
         known = key if key in dict(RANGES) else FIT
         self.range.set_options(RANGES, known)
         self.map.set_range(None if known == FIT else (float(known), FULL[1]))
 
     def _dragged(self, low: float, high: float) -> None:
+        self._settings.views[RANGE_SETTING] = f"{low!r} {high!r}"
+        self._show_own(low, high)
+
+    def _show_own(self, low: float, high: float) -> None:
         self.range.set_options(((OWN, f"{low:.3g} to {high:.3g}"), *RANGES), OWN)
 
     def _title(self) -> str:
@@ -270,3 +279,12 @@ class CkaCard(Card):
     def _menu(self, at: QPoint) -> None:
         if self._shown is not None:
             self._keeper.menu(self.map, self._title(), self.how.whole(), at)
+
+
+def _own_range(key: str) -> tuple[float, float] | None:
+    """The ends that were dragged at the colour bar; None for a key of `RANGES`."""
+    try:
+        low, high = map(float, key.split())
+    except ValueError:
+        return None
+    return (low, high) if FULL[0] <= low < high <= FULL[1] else None

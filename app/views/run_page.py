@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMenu,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 from shiboken6 import isValid
 
 from app.settings import Settings
@@ -33,6 +41,8 @@ TEACHING = (
     "Open a run from the list, or start one: its stages, curves, completions and the similarity of its "
     "layers stand here, live while it works and unchanged when you come back."
 )
+LEAST_HEIGHT = 400
+"""Of charts and what stands below them; where the window has less, the page scrolls."""
 LAST_LINES = 2
 """Lines of the log in the notice of a failure."""
 DISCARD_TEXT = (
@@ -144,10 +154,20 @@ class RunPage(Page):
 
     def _content(self) -> QWidget:
         content = QWidget()
-        column = QVBoxLayout(content)
+        whole = QVBoxLayout(content)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(SPACING)
+        whole.addLayout(self._head())
+        ground = QWidget()
+        ground.setProperty("surface", "none")
+        self.scroller = QScrollArea()
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroller.setWidget(ground)
+        whole.addWidget(self.scroller, 1)
+        column = QVBoxLayout(ground)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACING)
-        column.addLayout(self._head())
         self.failure = Notice(self._theme)
         self.failure.add_action("Copy diagnostics", "copy", self.copy_diagnostics).setToolTip(
             "Recipe, versions and the last lines of the log, without names, folders and tokens"
@@ -177,6 +197,7 @@ class RunPage(Page):
         self.halves.addWidget(self.charts)
         self.halves.addWidget(self.details_row)
         restore(self.halves, self._settings, [300, 290])
+        self.halves.setMinimumHeight(LEAST_HEIGHT)
         column.addWidget(self.halves, 1)
         return content
 

@@ -7,6 +7,7 @@ Shift by ten points, with Ctrl from mark to mark), + and - zoom, 0 and Home show
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
@@ -144,7 +145,8 @@ class HandledPanel(PlotPanel):
     def _told(self, reading: Reading, at: float, leading: bool) -> str:
         name = f"{reading.label or self._name} " if leading or len(self._lines) > 1 else ""
         where = "" if reading.x == at else f" ({self._x_label} {self._x_text(reading.x)})"
-        return f"{name}{reading.value:.4g}{where}"
+        value = f"{reading.value:.4g}" if isfinite(reading.value) else "no value"
+        return f"{name}{value}{where}"
 
     def _per_pixel(self) -> float:
         low, high = self.x_range

@@ -181,6 +181,20 @@ def test_that_what_was_zoomed_to_is_kept_by_run_and_axis(shown: Shown, qtbot: Qt
     assert ranges() == {whole}
 
 
+def test_that_a_page_with_little_room_scrolls_instead_of_laying_one_part_over_another(
+    shown: Shown, qtbot: QtBot
+) -> None:
+    page = shown.page
+    page.resize(840, 420)
+    qtbot.waitUntil(lambda: page.scroller.verticalScrollBar().maximum() > 0)
+    view = page.completions.view
+    assert view.student.height() > 0
+    assert view.student.geometry().top() >= view.prompt.geometry().bottom()
+    assert view.student.geometry().bottom() <= view.figures.geometry().top()
+    page.resize(1104, 736)
+    qtbot.waitUntil(lambda: page.scroller.verticalScrollBar().maximum() == 0)
+
+
 def test_that_the_next_chart_is_made_before_it_is_asked_for(shown: Shown, qtbot: QtBot) -> None:
     area = shown.page.area
     for key in ("entropy", "loss"):
@@ -457,15 +471,23 @@ def test_that_the_curve_of_a_column_shows_under_pointer_and_keys_with_its_floor(
     assert cka.map.readout.text().startswith("layer 29 · step 195 · ")
 
 
-def test_that_the_range_of_the_colours_is_chosen_or_dragged(shown: Shown) -> None:
+def test_that_the_range_of_the_colours_is_chosen_or_dragged_and_remembered(
+    shown: Shown, qtbot: QtBot
+) -> None:
     cka = shown.page.cka
     cka.range.chosen.emit("0.9")
     assert cka.map.levels == (0.9, 1.0)
+    assert shown.settings.views["run.cka_range"] == "0.9"
     cka.map.bar.setLevels((0.25, 0.75))
     cka.map.bar.sigLevelsChangeFinished.emit(cka.map.bar)
     assert cka.range.currentText() == "0.25 to 0.75"
     cka.refresh()
     assert cka.map.levels == (0.25, 0.75)
+    again = RunPage(shown.page._application, shown.settings, cka.map._theme, shown.files)
+    qtbot.addWidget(again)
+    again.show_run(shown.run)
+    assert again.cka.map.levels == (0.25, 0.75)
+    assert again.cka.range.currentText() == "0.25 to 0.75"
     cka.range.chosen.emit("fit")
     assert cka.map.levels[1] > 0.99
 
