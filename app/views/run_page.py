@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QScrollArea,
+    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -198,6 +199,8 @@ class RunPage(Page):
         self.halves.addWidget(self.details_row)
         restore(self.halves, self._settings, [300, 290])
         self.halves.setMinimumHeight(LEAST_HEIGHT)
+        # As high as there is room for: what the charts would like to have is no reason to scroll.
+        self.halves.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
         column.addWidget(self.halves, 1)
         return content
 

@@ -12,6 +12,7 @@ from core.events import (
     CkaMeasured,
     CompletionSampled,
     Event,
+    GuardWarning,
     Metrics,
     StageFinished,
     TaskEvaluated,
@@ -55,6 +56,16 @@ def test_that_the_map_follows_the_stage_that_trains_until_one_is_chosen(shown: S
     cka.subject.chosen.emit("recovered")
     _goes_on(shown, run, _other_stage(run).model_copy(update={"step": 10}))
     assert cka.subject.key() == "recovered"
+
+
+def test_that_a_warning_stands_in_the_charts_of_its_stage_only(shown: Shown) -> None:
+    run = _live(shown)
+    chart = shown.page.area.tiles[0].chart
+    before = [mark.x for mark in chart.references.marks]
+    _goes_on(shown, run, GuardWarning(stage="second", code="entropy_collapse", step=7))
+    assert [mark.x for mark in chart.references.marks] == before
+    _goes_on(shown, run, GuardWarning(stage="recovered", code="entropy_collapse", step=7))
+    assert [mark.x for mark in chart.references.marks] == [*before, 7]
 
 
 def test_that_the_step_chosen_at_the_slider_stays_while_measurements_come(

@@ -20,7 +20,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.views.dialogs import Dialogs
 from app.views.machine_panel import MachinePanel
-from app.views.run_page import RunPage
+from app.views.run_page import LEAST_HEIGHT, RunPage
 from app.widgets.theme import Theme
 from core.events import Event, Failure, Metrics, RunFinished
 from core.store.home import Home
@@ -188,6 +188,7 @@ def test_that_a_page_with_little_room_scrolls_instead_of_laying_one_part_over_an
     page.resize(840, 420)
     qtbot.waitUntil(lambda: page.scroller.verticalScrollBar().maximum() > 0)
     view = page.completions.view
+    assert page.halves.height() == LEAST_HEIGHT
     assert view.student.height() > 0
     assert view.student.geometry().top() >= view.prompt.geometry().bottom()
     assert view.student.geometry().bottom() <= view.figures.geometry().top()
@@ -810,6 +811,9 @@ def test_that_a_failure_names_its_class_and_diagnostics_leave_out_what_is_privat
     settle(shown)
     assert shown.page.status.accessibleName() == "failed: data"
     assert message in shown.page.failure.accessibleName()
+    (told,) = [it.text() for it in shown.page.failure.findChildren(QLabel) if it.text()]
+    last = [f"{it.clock}  {it.text}" for it in run.log() if not it.text.startswith("Run ")][-2:]
+    assert told.endswith("\n".join(last))
     shown.page.copy_diagnostics()
     text = QGuiApplication.clipboard().text()
     for private in ("marie", "paul", "workbench7", "hf_abc", "secret", "token=abc"):

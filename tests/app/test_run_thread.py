@@ -201,6 +201,9 @@ def test_that_stop_and_save_asks_and_waits_for_a_worker_that_obeys(
     )
     world.store.record(world.uid, [saved, StageFinished(stage="s", status="stopped")])
     qtbot.waitUntil(lambda: "saving" in thread.phases, timeout=5000)  # type: ignore[attr-defined]
+    thread.stop(keep=True)  # a window that closes asks once more
+    qtbot.wait(300)
+    assert thread.phases[-1] == "saving"  # type: ignore[attr-defined]
     world.store.record(world.uid, [RunFinished(status="stopped", seconds=1)])
     with qtbot.waitSignal(thread.ended, timeout=10000) as ended:
         world.processes[0].terminate()

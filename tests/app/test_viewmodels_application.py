@@ -259,6 +259,7 @@ def test_that_a_killed_worker_is_told_and_its_run_can_be_resumed(
     assert any("interrupted" in text for _, text, _ in world.messages)
     killed = world.workers.pop(uid)
     application.resume(uid)
+    assert not model.can_resume  # at once: the second click of two finds nothing to do
     application.resume(uid)
     until(qtbot, lambda: uid in world.workers)
     assert killed.wait() == -9

@@ -453,6 +453,32 @@ def test_that_warnings_stand_on_the_chart_where_they_happened() -> None:
     assert "entropy" in mark.text
 
 
+def test_that_a_repeated_step_takes_the_maps_after_it_away() -> None:
+    model = RunViewModel("u")
+    whole = [0.1 * at for at in range(9)]
+    model.apply(logged(started(), *(cka("back", step, whole, "map") for step in (0, 5, 10, 15))))
+    assert model.cka_steps("back") == (0, 5, 10, 15)
+    model.apply(logged(cka("back", 5, whole[::-1], "map")))
+    assert model.cka_steps("back") == (0, 5)
+    again = model.cka_map("back", 5)
+    assert again is not None
+    assert again.values[0, 0] == pytest.approx(0.8)
+
+
+def test_that_the_headline_is_the_recovery_by_sdft_also_where_sft_came_last() -> None:
+    arm = {"kind": "sft", "role": "recovered", "source": "nf4"}
+    stages = (*STAGES, STAGES[-1].model_copy(update={"id": "plain", **arm}))
+    model = RunViewModel("u")
+    scores = [score(*it) for it in (("base", 60), ("nf4", 40), ("back", 55), ("plain", 41))]
+    model.apply(logged(started(stages=stages), *scores))
+    table = model.score_table()
+    assert (table.judged, table.delta_title) == ("back", "back \N{MINUS SIGN} nf4")
+    assert table.lines[0].delta == "+15.0"
+    alone = RunViewModel("v")
+    alone.apply(logged(started(), *scores[:3]))
+    assert alone.score_table().judged == ""
+
+
 def test_that_what_comes_with_every_measurement_is_no_mark_and_no_breach() -> None:
     model = RunViewModel("u")
     told = GuardWarning(stage="back", code="sink_tokens_dropped", step=10, values={"dropped": 64})
