@@ -15,7 +15,7 @@ FRACTION_TIP = (
     "0 is nothing regained. Undefined when nothing was lost; a loss whose 95 % interval holds 0 is within noise."
 )
 REFUSED = "not comparable"
-PROTOCOL_GOES, GAIN_GOES = 2, 1
+PROTOCOL_GOES, GAIN_GOES, FRACTION_GOES = 3, 2, 1
 
 
 def score_rows(
@@ -72,7 +72,8 @@ def _verdict(table: ScoreTable, with_gain: bool, with_fraction: bool) -> list[Co
         found.append(Column(f"{of}gain", tip=gain, optional=GAIN_GOES))
     if with_fraction:
         tip = f"Of {table.delta_title}. {FRACTION_TIP}" if table.judged else FRACTION_TIP
-        found.append(Column(f"{of}fraction", tip=tip))
+        goes = FRACTION_GOES if of else 0  # a long heading must not cost the names of the tasks
+        found.append(Column(f"{of}fraction", tip=tip, optional=goes))
     return found
 
 

@@ -242,6 +242,21 @@ def test_that_the_grid_covers_neither_curves_nor_levels(theme: Theme, qtbot: QtB
     assert found.count(theme.tokens.degraded) > 100
 
 
+def test_that_a_level_stands_at_its_logarithm_on_a_logarithmic_axis(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    chart = LineChart(theme, "c")
+    qtbot.addWidget(chart)
+    x = np.arange(5.0)
+    chart.set_lines([Line("a", "a", "base", x, x + 1)])
+    chart.set_levels([LevelLine("l", "l", "degraded", 1000.0)])
+    chart.set_log(True)
+    chart.redraw()
+    low, high = chart.plot.getPlotItem().getViewBox().viewRange()[1]
+    assert -1 < low < 0
+    assert 3 < high < 4
+
+
 def test_that_the_legend_toggles_a_curve(theme: Theme, qtbot: QtBot) -> None:
     chart = _chart(theme, qtbot)
     chart.set_lines([_line("a"), _line("b")])

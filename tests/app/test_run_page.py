@@ -277,6 +277,9 @@ def test_that_steps_can_stand_at_their_tokens_or_their_time(shown: Shown) -> Non
     assert line.x.tolist() == [900.0 * step for step in range(1, STEPS + 1)]
     (accuracy,) = area.tiles[1].chart.lines()
     assert accuracy.x.tolist() == [18_000.0 * count for count in range(1, 11)]
+    (band,) = shown.run.accuracy()["tooluse"]
+    for found, known in zip((accuracy.low, accuracy.high), (band.low, band.high), strict=True):
+        np.testing.assert_array_equal(found, known)
     assert {mark.x for mark in area.tiles[0].chart.references.marks} == {54_000.0}
     area.x_axis.chosen.emit("time")
     settle(shown)

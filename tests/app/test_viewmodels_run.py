@@ -465,6 +465,13 @@ def test_that_a_repeated_step_takes_the_maps_after_it_away() -> None:
     assert again.values[0, 0] == pytest.approx(0.8)
 
 
+def test_that_step_nought_stands_at_no_tokens() -> None:
+    model = RunViewModel("u")
+    steps = (Metrics(stage="back", step=it, tokens=100 * it, values={"loss": 1.0}) for it in (1, 2))
+    model.apply(logged(started(), *steps))
+    assert model.along("tokens", "back", np.array([0.0, 0.5, 2.0])).tolist() == [0.0, 50.0, 200.0]
+
+
 def test_that_the_headline_is_the_recovery_by_sdft_also_where_sft_came_last() -> None:
     arm = {"kind": "sft", "role": "recovered", "source": "nf4"}
     stages = (*STAGES, STAGES[-1].model_copy(update={"id": "plain", **arm}))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -68,6 +69,22 @@ def test_that_text_of_models_is_never_markup(theme: Theme, qtbot: QtBot) -> None
     assert view.prompt.textFormat() == Qt.TextFormat.PlainText
     assert "cut at the length limit" in view.figures.whole()
     assert view.prompt.whole() == evil
+
+
+def test_that_the_token_at_the_cursor_is_found_behind_signs_of_two_units(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    view = CompletionView(theme)
+    qtbot.addWidget(view)
+    view.show()
+    given = ("\N{FOX FACE}", "\N{AXE}", "b"), (0.1, 0.2, 0.3)
+    view.show_completion(Completion("s", 1, "i", "q", "d", *given, math.nan, 90.0, True))
+    assert view.figures.whole().startswith("no divergence measured")
+    view.student.setFocus()
+    qtbot.waitUntil(view.student.hasFocus)
+    for _ in range(2):
+        qtbot.keyClick(view.student, Qt.Key.Key_Right)
+    assert view.figures.whole().startswith("“b” 0.300 nats")
 
 
 @pytest.mark.parametrize(
