@@ -31,7 +31,8 @@ _ABOUT = {
     "scores": "Newest accuracy of each task; sorted by the first.",
     "fraction": "Recovered fraction of each task; sorted by the first.",
 }
-_RIGHT = frozenset({"size", "scores", "fraction"})
+RIGHT = frozenset({"size", "scores", "fraction"})
+"""Columns of numbers, aligned to the right."""
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
 
@@ -119,5 +120,5 @@ class CheckpointsModel(QAbstractTableModel):
 
 
 def _side(column: str) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column in _RIGHT else Qt.AlignmentFlag.AlignLeft
+    side = Qt.AlignmentFlag.AlignRight if column in RIGHT else Qt.AlignmentFlag.AlignLeft
     return side | Qt.AlignmentFlag.AlignVCenter

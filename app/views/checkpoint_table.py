@@ -7,9 +7,10 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from app.settings import Settings
-from app.viewmodels.model_table import COLUMNS, KEY_ROLE, SORT_ROLE, CheckpointsModel
+from app.viewmodels.model_table import COLUMNS, KEY_ROLE, RIGHT, SORT_ROLE, CheckpointsModel
 from app.viewmodels.models import ModelsViewModel
 from app.views.column_fit import ColumnFit
+from app.widgets import table_text
 
 ROW_HEIGHT = 30
 WIDTHS = {
@@ -48,7 +49,7 @@ class _Matching(QSortFilterProxyModel):
 
 
 class CheckpointTable(QTableView):
-    """`chosen` tells the key of the row a person moved to, `activated_key` of one opened."""
+    """`chosen` tells the key of the row a person moved to, `opened` of one opened."""
 
     chosen = Signal(str)
     opened = Signal(str)
@@ -104,15 +105,32 @@ class CheckpointTable(QTableView):
         """Titles of the rows from top to bottom."""
         return [str(self.proxy.index(row, 0).data()) for row in range(self.proxy.rowCount())]
 
-    def as_text(self) -> str:
-        """The rows that are shown, with their headings, as TSV."""
+    def cells(self) -> list[list[str]]:
+        """The rows that are shown, under their headings."""
         across = range(self.proxy.columnCount())
         heads = [str(self.proxy.headerData(it, Qt.Orientation.Horizontal)) for it in across]
         rows = [
             [str(self.proxy.index(row, it).data()) for it in across]
             for row in range(self.proxy.rowCount())
         ]
-        return "\n".join("\t".join(cells) for cells in (heads, *rows))
+        return [heads, *rows]
+
+    def with_sources(self) -> list[list[str]]:
+        """The same with the whole identity, and with where the numbers come from."""
+        heads, *rows = self.cells()
+        for place, row in enumerate(rows):
+            node = self._model.node(str(self.proxy.index(place, 0).data(KEY_ROLE)))
+            row += [node.key, " · ".join(node.tip.splitlines())] if node is not None else ["", ""]
+        return [[*heads, "Identity", "Measured"], *rows]
+
+    def copy(self) -> None:
+        """The rows that are shown, tab-separated, into the clipboard."""
+        QGuiApplication.clipboard().setText(table_text.tsv(self.cells()))
+
+    def copy_markdown(self) -> None:
+        """The same as a Markdown table."""
+        right = [place for place, key in enumerate(COLUMNS) if key in RIGHT]
+        QGuiApplication.clipboard().setText(table_text.markdown(self.cells(), right))
 
     def remember(self) -> None:
         """Write order and visibility of the columns to the settings."""
@@ -121,7 +139,7 @@ class CheckpointTable(QTableView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter opens, Ctrl+C copies the whole table as TSV."""
         if event.matches(QKeySequence.StandardKey.Copy):
-            QGuiApplication.clipboard().setText(self.as_text())
+            self.copy()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
             self.opened.emit(str(self.currentIndex().data(KEY_ROLE)))
         else:

@@ -18,6 +18,8 @@ from app.views.dialogs import Dialogs
 from app.views.disk_line import DiskLine
 from app.views.export_menu import ExportMenu
 from app.views.jobs_panel import JobsPanel
+from app.views.keeping import SAVE_KEYS
+from app.views.lineage_keeping import LineageKeeping
 from app.views.lineage_nodes import graph_node
 from app.views.models_tools import GRAPH, TABLE, ModelsTools
 from app.views.page import SPACING, Page
@@ -100,6 +102,9 @@ class CheckpointsPanel(Page):
             PageAction(
                 "Empty the trash", self.empty_trash, "", lambda: bool(self._model.trash_text)
             ),
+            PageAction("Copy the table as Markdown", self.table.copy_markdown, "Ctrl+Shift+C"),
+            PageAction("Export the table…", self.keeping.export_table),
+            PageAction("Save the lineage as a picture…", self.keeping.save_picture, SAVE_KEYS),
             PageAction("Show graph or table", self._other_view, "T"),
             PageAction(
                 "Show or hide checkpoints without files",
@@ -203,6 +208,9 @@ class CheckpointsPanel(Page):
         column.setSpacing(SPACING)
         self.graph = LineageGraph(self._theme, "Lineage of checkpoints")
         self.table = CheckpointTable(self._model, self._settings)
+        self.keeping = LineageKeeping(
+            self, self._application, self._theme, self._dialogs, self.graph, self.table
+        )
         self._exports = ExportMenu(self, self._application.jobs, self._dialogs)
         self.tools = ModelsTools(self._theme, self.graph)
         self.view, self.search = self.tools.view, self.tools.search
@@ -261,6 +269,8 @@ class CheckpointsPanel(Page):
             ("Ctrl++", lambda: self.graph.zoom(STEP)),
             ("Ctrl+-", lambda: self.graph.zoom(1 / STEP)),
             ("Ctrl+0", self.graph.fit),
+            ("Ctrl+Shift+C", self.table.copy_markdown),
+            (SAVE_KEYS, self.keeping.save_picture),
         ):
             made = QShortcut(QKeySequence(keys), self)
             made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

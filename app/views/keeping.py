@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from app.viewmodels.answers import Offload
 from app.views.dialogs import Dialogs
 from app.widgets.chart_copy import with_origin
-from app.widgets.pictures import Picture
+from app.widgets.pictures import Picture, Pictured
 from app.widgets.plot_words import PlotPanel
 from app.widgets.theme import Theme
 
@@ -55,7 +55,7 @@ class Keeper:
         self._offload = offload
         self._run = run
 
-    def save(self, panel: PlotPanel, title: str, caption: str) -> None:
+    def save(self, panel: Pictured, title: str, caption: str) -> None:
         """Ask where, and write a picture of the panel."""
         path = self._dialogs.save_file(
             self._owner,

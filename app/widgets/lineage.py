@@ -172,6 +172,10 @@ class LineageGraph(RingedView):
         """The zoom."""
         return round(100 * self.transform().m11())
 
+    def in_view(self) -> list[GraphNode]:
+        """The nodes that can be seen now."""
+        return [self._nodes[key] for key in self._in_view()]
+
     def rect_of(self, key: str) -> QRectF:
         """Where a node is drawn, in the scene."""
         return box_of(self._forest, key)

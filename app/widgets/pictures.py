@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from PySide6.QtCore import QBuffer, QIODevice, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QGraphicsView
 
 from app.widgets.flat_svg import flattened
-from app.widgets.plot_words import PlotPanel
 from app.widgets.theme import Theme
 
 SCALE = 2
@@ -28,6 +29,27 @@ SVG_DPI = 96
 MOST_HEIGHT = 10_000
 WRAPPED = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
 AT_RIGHT = Qt.AlignmentFlag.AlignRight
+
+
+class Pictured(Protocol):
+    """What a picture can be taken of."""
+
+    @property
+    def plot(self) -> QGraphicsView:
+        """What is drawn."""
+
+    @property
+    def source(self) -> str:
+        """Where its numbers come from, a line a part."""
+
+    def unit_text(self) -> str:
+        """The unit of the values, "" for none."""
+
+    def axis_text(self) -> str:
+        """What stands along the horizontal axis, "" for nothing."""
+
+    def legend_entries(self) -> list[tuple[str, str]]:
+        """(text, colour) of what is drawn."""
 
 
 class Picture:
@@ -44,7 +66,7 @@ class Picture:
     def __init__(
         self,
         theme: Theme,
-        panel: PlotPanel,
+        panel: Pictured,
         title: str,
         entries: Sequence[tuple[str, str]],
         caption: Sequence[str],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +57,11 @@ class Answers(Dialogs):
 
     def new_folder(self, parent: QWidget, title: str, start: str) -> str:
         return self.path
+
+    def save_file(
+        self, parent: QWidget, title: str, suggested: str, kinds: Sequence[tuple[str, str]]
+    ) -> Path | None:
+        return Path(self.path)
 
     def ask_folder(self, parent: QWidget, title: str, start: str) -> str:
         return self.path
@@ -269,6 +275,34 @@ def test_that_the_question_names_runs_that_begin_from_the_checkpoint(
     assert "waits for it cannot be run without it: it is its base." in (
         model.question(ids("copy")).text
     )
+
+
+def test_that_lineage_and_table_are_kept_with_where_their_numbers_come_from(
+    desk: Desk, qtbot: QtBot, tmp_path: Path
+) -> None:
+    page = desk.page
+    acts = {it.title: it for it in page.page_actions()}
+    desk.dialogs.path = str(tmp_path / "lineage.svg")
+    acts["Save the lineage as a picture…"].act()
+    qtbot.waitUntil(lambda: (tmp_path / "lineage.svg").is_file(), timeout=LONG)
+    drawn = (tmp_path / "lineage.svg").read_text()
+    for words in ("lora2", "recovered", "seed 42", "checkpoints ·"):
+        assert words in drawn
+    desk.dialogs.path = str(tmp_path / "table.csv")
+    acts["Export the table…"].act()
+    qtbot.waitUntil(lambda: (tmp_path / "table.csv").is_file(), timeout=LONG)
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [it["Checkpoint"] for it in rows] == page.table.rows_shown()
+    nf4 = next(it for it in rows if it["Identity"] == ids("nf4"))
+    assert "seed 42" in nf4["Measured"]
+    qtbot.keyClick(
+        page.graph,
+        Qt.Key.Key_C,
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+    )
+    lines = QApplication.clipboard().text().splitlines()
+    assert lines[0].startswith("| Checkpoint | Kind |")
+    assert "---:" in lines[1]
 
 
 def test_that_the_table_model_keeps_the_rules(desk: Desk, qtmodeltester: ModelTester) -> None:
