@@ -222,6 +222,15 @@ class JobsViewModel(QObject):
         )
 
     @property
+    def loss(self) -> str:
+        """What closing the window ends, and what becomes of it; "" when nothing is at work."""
+        return "\n".join(
+            f"{task.title}: {_left(task)}"
+            for task in self._tasks.values()
+            if task.state in (RUNNING, WAITING) and task.job.kind not in _QUIET
+        )
+
+    @property
     def working(self) -> int:
         """How many jobs work or wait."""
         return sum(task.state in (RUNNING, WAITING) for task in self._tasks.values())
@@ -337,6 +346,13 @@ def _view(task: _Task) -> JobView:
         quiet=task.job.kind in _QUIET,
         folder=str(task.outcome.result.get("folder", "")) if task.outcome is not None else "",
     )
+
+
+def _left(task: _Task) -> str:
+    """What is left of a job that is ended."""
+    if task.job.kind == "download":
+        return "what has arrived is kept, and the next attempt goes on from there."
+    return "half-written files are removed."
 
 
 def _progress_note(task: _Task) -> str:

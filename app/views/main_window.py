@@ -192,6 +192,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing never loses a run: it goes on, or is stopped and saved, as the person says."""
+        loss = self.application.jobs.loss
+        if loss and not self._dialogs.confirm(self, "End the work on models?", loss, "Close"):
+            event.ignore()
+            return
         running = [run for run in self.application.active() if run.status == "running"]
         if running:
             given = self._settings.closing

@@ -184,6 +184,21 @@ def test_that_closing_with_a_run_in_progress_asks_and_can_be_cancelled(
     assert opened.answers.asked == ["leave 1"]
 
 
+def test_that_closing_while_models_are_at_work_says_what_is_left_of_them(
+    opened: Opened, qtbot: QtBot, tmp_path: Path
+) -> None:
+    jobs = opened.application.jobs
+    key = jobs.export("0" * 64, str(tmp_path / "out"), "merged", "lora")
+    opened.answers.agree = False
+    assert not opened.window.close()
+    assert opened.window.isVisible()
+    (asked,) = opened.answers.asked
+    assert "Export lora, merged: half-written files are removed." in asked
+    jobs.cancel(key)
+    qtbot.waitUntil(lambda: jobs.working == 0, timeout=10_000)
+    assert jobs.loss == ""
+
+
 def test_that_closing_keeps_geometry_and_columns(opened: Opened) -> None:
     opened.window.resize(1300, 900)
     opened.window.close()
