@@ -121,7 +121,7 @@ class Session(QObject):
         QTimer.singleShot(0, self, lambda: self.open(Home(Path(path))))
 
     def _leave(self, window: MainWindow) -> bool:
-        if not window.close():
+        if not window.leave_project():
             return False
         window.deleteLater()
         window.application.deleteLater()

@@ -23,16 +23,23 @@ class Dialogs:
 
     def leave(self, parent: QWidget, running: int) -> str:
         """What becomes of running work when the window closes: "keep", "stop" or "cancel"."""
-        what = "A run is" if running == 1 else f"{running} runs are"
-        asked = Question(
+        return _leave(
             parent,
             "Close the window?",
-            f"{what} in progress. Training goes on without the window; open Rekindle again to watch it.",
+            f"{_in_progress(running)} Training goes on without the window; open Rekindle again to watch it.",
+            "Close, keep training",
+            "Stop and save, then close",
         )
-        asked.add_answer("Cancel")
-        asked.add_answer("Stop and save, then close", "stop")
-        asked.add_answer("Close, keep training", "keep", "primary", default=True)
-        return _given(asked) or "cancel"
+
+    def leave_project(self, parent: QWidget, running: int) -> str:
+        """The same when another project is opened in its place."""
+        return _leave(
+            parent,
+            "Open another project?",
+            f"{_in_progress(running)} Training goes on without the window; open this project again to watch it.",
+            "Leave, keep training",
+            "Stop and save, then leave",
+        )
 
     def ask_text(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
         """A line of text, or None when cancelled or left empty."""
@@ -92,3 +99,15 @@ def _given(asked: Question) -> str:
     asked.exec()
     asked.deleteLater()
     return asked.given
+
+
+def _in_progress(running: int) -> str:
+    return "A run is in progress." if running == 1 else f"{running} runs are in progress."
+
+
+def _leave(parent: QWidget, title: str, text: str, keeping: str, stopping: str) -> str:
+    asked = Question(parent, title, text)
+    asked.add_answer("Cancel")
+    asked.add_answer(stopping, "stop")
+    asked.add_answer(keeping, "keep", "primary", default=True)
+    return _given(asked) or "cancel"

@@ -22,6 +22,7 @@ from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
 from app.views.first_steps import FirstSteps
 from app.views.header import Header
+from app.views.leaving import may_leave
 from app.views.notifications import Desk, Notifications
 from app.views.page import Page
 from app.views.palette import Palette
@@ -69,6 +70,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._theme = theme
         self._dialogs = dialogs or Dialogs()
+        self._leaving = self._dialogs.leave
         self._parts = pages.Parts(application, settings, theme, self._dialogs)
         self._pages: dict[str, Page] = {}
         self._page = self._wanted = ""
@@ -192,20 +194,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing never loses a run: it goes on, or is stopped and saved, as the person says."""
-        loss = self.application.jobs.loss
-        if loss and not self._dialogs.confirm(self, "End the work on models?", loss, "Close"):
+        closing, confirm = self._settings.closing, self._dialogs.confirm
+        if not may_leave(self, self.application, closing, self._leaving, confirm):
             event.ignore()
             return
-        running = [run for run in self.application.active() if run.status == "running"]
-        if running:
-            given = self._settings.closing
-            answer = self._dialogs.leave(self, len(running)) if given == "ask" else given
-            if answer == "cancel":
-                event.ignore()
-                return
-            if answer == "stop":
-                for run in running:
-                    self.application.stop(run.uid, True)
         self._settings.geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         for page in self._pages.values():
             remember = getattr(page, "remember", None)
@@ -217,6 +209,13 @@ class MainWindow(QMainWindow):
         self.notifications.close()
         self.application.close()
         event.accept()
+
+    def leave_project(self) -> bool:
+        """Close for another project; False when the person stays."""
+        self._leaving = self._dialogs.leave_project
+        closed = self.close()
+        self._leaving = self._dialogs.leave
+        return closed
 
     def _shown_run(self) -> str:
         """The run on the page that is shown; "" for none."""

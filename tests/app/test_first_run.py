@@ -286,8 +286,11 @@ def test_that_a_project_with_a_running_run_is_left_only_when_the_person_agrees(
     assert isinstance(answers, Answers)
     answers.leaving = "cancel"
     assert not session.open(Home(tmp_path / "own"))
+    assert answers.asked == ["leave the project 1"]
     assert session.window is window
     assert window.isVisible()
+    window.close()
+    assert answers.asked[1:] == ["leave 1"]
     answers.leaving = "keep"
 
 

@@ -41,6 +41,10 @@ class Answers(Dialogs):
         self.asked.append(f"leave {running}")
         return self.leaving
 
+    def leave_project(self, parent: QWidget, running: int) -> str:
+        self.asked.append(f"leave the project {running}")
+        return self.leaving
+
     def ask_text(self, parent: QWidget, title: str, label: str, text: str) -> str | None:
         self.asked.append(f"{title} {text}")
         return "another name"

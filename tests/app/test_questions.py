@@ -24,6 +24,7 @@ LONG = (
 ASKING: dict[str, Callable[[Dialogs, QWidget], object]] = {
     "confirm": lambda it, on: it.confirm(on, "Delete 12 runs?", LONG, "Delete them all"),
     "leave": lambda it, on: it.leave(on, 2),
+    "leave project": lambda it, on: it.leave_project(on, 2),
     "text": lambda it, on: it.ask_text(on, "Rename the run", "Name", "a name"),
     "notes": lambda it, on: it.ask_notes(on, "Notes", "What is worth keeping", "kept"),
     "tags": lambda it, on: it.ask_tags(on, "Tags of 3 runs", SHARES),
@@ -110,6 +111,10 @@ def test_that_leaving_keeps_the_work_unless_told_otherwise(
     assert answered(ask, strike(qtbot, Qt.Key.Key_Escape)) == "cancel"
     assert answered(ask, press("Stop and save, then close")) == "stop"
     assert answered(ask, press("Cancel")) == "cancel"
+    leave = partial(ASKING["leave project"], Dialogs(), ground)
+    assert answered(leave, strike(qtbot, Qt.Key.Key_Return)) == "keep"
+    assert answered(leave, press("Stop and save, then leave")) == "stop"
+    assert answered(leave, strike(qtbot, Qt.Key.Key_Escape)) == "cancel"
 
 
 def test_that_a_name_is_typed_over_saved_by_enter_and_never_empty(
