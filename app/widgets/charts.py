@@ -28,7 +28,7 @@ from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, dashed
 from app.widgets.decimate import Floats, limits, thinned, window_of
 from app.widgets.legend import Legend
 from app.widgets.pixel_columns import SharedColumns
-from app.widgets.place_axis import COUNT, PlaceAxis, place
+from app.widgets.place_axis import COUNT, PlaceAxis, ValueAxis, place
 from app.widgets.plot_words import PlotWords
 from app.widgets.theme import Theme
 from app.widgets.trace import log10
@@ -42,6 +42,8 @@ AXIS_PX = 10
 TOP_PX = 16
 BEHIND_CURVES = -200
 """Pyqtgraph stands the box of the curves at -100 and its axes before it."""
+RIGHT_PX = 14
+"""Half the last label of the horizontal axis."""
 MARGIN = 0.06
 PX_PER_NAME = 44
 CLIPPED = (1.0, 99.0)
@@ -74,9 +76,8 @@ class LineChart(HandledPanel):
         self._ticks: list[list[tuple[float, str]]] | None = None
         self.draws = 0
 
-        self.plot = pg.PlotWidget(
-            background=None, enableMenu=False, axisItems={"bottom": PlaceAxis("bottom")}
-        )
+        axes = {"bottom": PlaceAxis("bottom"), "left": ValueAxis("left")}
+        self.plot = pg.PlotWidget(background=None, enableMenu=False, axisItems=axes)
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName(name)
@@ -84,7 +85,7 @@ class LineChart(HandledPanel):
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         item = self.plot.getPlotItem()
         item.hideButtons()
-        item.setContentsMargins(0, TOP_PX, 6, 0)
+        item.setContentsMargins(0, TOP_PX, RIGHT_PX, 0)
         item.getViewBox().disableAutoRange()
         item.getViewBox().setMouseEnabled(x=True, y=False)
         item.getViewBox().sigRangeChangedManually.connect(self._zoomed)
@@ -92,7 +93,7 @@ class LineChart(HandledPanel):
         for side in ("left", "bottom"):
             axis = item.getAxis(side)
             axis.enableAutoSIPrefix(False)
-            axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=True)
+            axis.setStyle(tickLength=0, tickTextOffset=4, hideOverlappingLabels=side == "left")
         item.getAxis("left").setZValue(BEHIND_CURVES)  # it draws the grid
         item.getAxis("left").setStyle(maxTickLevel=0)
         item.getAxis("left").setWidth(AXIS_WIDTH)
@@ -154,7 +155,6 @@ class LineChart(HandledPanel):
     def set_names(self, names: Sequence[str]) -> None:
         """Names on the x axis instead of numbers: x counts them from 0 (layers)."""
         self._names = tuple(names)
-        self._item.getAxis("bottom").setStyle(hideOverlappingLabels=not names)
         self._touch()
 
     def set_unit(self, text: str) -> None:

@@ -30,6 +30,8 @@ SECONDS = (
     86400,
 )
 MOST_TICKS = 6
+LEAST_PX = 18
+"""Between two values of the vertical axis."""
 
 
 class PlaceAxis(pg.AxisItem):  # type: ignore[misc]
@@ -55,6 +57,22 @@ class PlaceAxis(pg.AxisItem):  # type: ignore[misc]
         if self.kind == COUNT:
             return [count(value) for value in values]
         return list(super().tickStrings(values, scale, spacing))
+
+
+class ValueAxis(pg.AxisItem):  # type: ignore[misc]
+    """A vertical axis whose labels never touch, however low the plot is."""
+
+    def tickSpacing(self, minimum: float, maximum: float, size: float) -> list[tuple[float, float]]:
+        """Distances of the ticks by level; those too near each other in pixels are left out."""
+        found = list(super().tickSpacing(minimum, maximum, size))
+        per_value = size / (abs(maximum - minimum) or 1.0)
+        wide = [level for level in found if level[0] * per_value >= LEAST_PX]
+        if wide or not found:
+            return wide
+        spacing = found[0][0]
+        while spacing * per_value < LEAST_PX:
+            spacing *= 2
+        return [(spacing, 0.0)]
 
 
 def place(kind: str, value: float) -> str:
