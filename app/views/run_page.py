@@ -276,9 +276,7 @@ class RunPage(Page):
         self.reuse.setVisible(not run.can_stop)
         message, hint = run.failure
         if message:
-            self.failure.tell(
-                "error", message, "\n".join((hint, *run.last_lines(LAST_LINES))).strip()
-            )
+            self.failure.tell("error", message, hint, run.last_lines(LAST_LINES))
         else:
             self.failure.hide()
 

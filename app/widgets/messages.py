@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -78,9 +78,18 @@ class Notice(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 6, 6)
         row.setSpacing(GAP)
+        words = QVBoxLayout()
+        words.setContentsMargins(0, 4, 0, 4)
+        words.setSpacing(4)
         self._text = label(wrap=True)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        row.addWidget(self._text, 1)
+        self._hint = label(wrap=True)
+        self._lines = label(role="log", wrap=True)
+        for part in (self._text, self._hint, self._lines):
+            part.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            part.hide()
+            words.addWidget(part)
+        words.addStretch(1)
+        row.addLayout(words, 1)
         self.remedy = Button(theme, "What helps")
         self.remedy.hide()
         self.remedy.clicked.connect(self._help)
@@ -101,9 +110,13 @@ class Notice(QFrame):
         self._row.insertWidget(self._row.count() - 1, made, 0, Qt.AlignmentFlag.AlignTop)
         return made
 
-    def tell(self, level: str, text: str, hint: str = "") -> None:
-        """Show a message; `level` is info, warning or error."""
-        self._text.setText(f"{text}\n{hint}" if hint else text)
+    def tell(self, level: str, text: str, hint: str = "", lines: Sequence[str] = ()) -> None:
+        """Show a message: what happened, what to do, and lines of a log; `level` is info, warning or error."""
+        log = "\n".join(lines)
+        for part, words in ((self._text, text), (self._hint, hint), (self._lines, log)):
+            part.setText(words)
+            part.setVisible(bool(words))
+        restyle(self._text, "role", "strong" if hint or log else "")
         restyle(self, "level", level)
         self.setAccessibleName(text)
         self.remedy.hide()

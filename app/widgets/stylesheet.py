@@ -1,12 +1,13 @@
 """The style sheet: every control the window uses, drawn from the tokens.
 
 Variants are dynamic properties: `kind` on buttons (primary, quiet, danger, segment, rail), `role` on
-labels (brand, title, heading, caption, explanation, hint, problem, warning, small, section), `surface` on frames (card, bar,
+labels (brand, title, heading, strong, caption, explanation, hint, problem, warning, small, section, log), `surface` on frames (card, bar,
 rail, chip, notice, rule), `wrong` on fields, `flat` on what stands inside a card. Sizes come from `app.widgets.scale`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from string import Template
 
@@ -38,6 +39,8 @@ QLabel[role="hint"] { font-size: ${type_caption}px; color: $third; }
 QLabel[role="small"] { font-size: ${type_small}px; color: $second; }
 QLabel[role="section"] { font-size: ${type_small}px; color: $third; }
 QLabel[role="key"] { font-size: ${type_small}px; color: $second; border: 1px solid $edge; border-radius: 4px; padding: 0 4px; }
+QLabel[role="strong"] { font-weight: 600; }
+QLabel[role="log"] { font-family: $mono; font-size: ${type_caption}px; color: $second; }
 QLabel[resting="true"] { color: $third; }
 QLabel[role="problem"] { font-size: ${type_caption}px; color: $bad_text; }
 QLabel[role="warning"] { font-size: ${type_caption}px; color: $warning_text; }
@@ -237,7 +240,9 @@ QSizeGrip { image: none; width: 0; height: 0; }
 )
 
 
-def stylesheet(tokens: Tokens, icons: str, *, accent_hover: str, scroll: str) -> str:
+def stylesheet(
+    tokens: Tokens, icons: str, *, accent_hover: str, scroll: str, mono: Sequence[str]
+) -> str:
     """The application's QSS for one theme.
 
     Args:
@@ -245,6 +250,7 @@ def stylesheet(tokens: Tokens, icons: str, *, accent_hover: str, scroll: str) ->
         icons: folder with the drawings of `app.widgets.theme` (down.svg, check.svg, …) in the theme's colours, with forward slashes.
         accent_hover: the primary button under the pointer.
         scroll: the handle of a scroll bar.
+        mono: families of the font for logs, the best first.
     """
     names = {key: value for key, value in asdict(tokens).items() if isinstance(value, str)}
     names |= {f"type_{name}": str(size) for name, size in TYPE_SCALE.items()}
@@ -254,5 +260,6 @@ def stylesheet(tokens: Tokens, icons: str, *, accent_hover: str, scroll: str) ->
         icons=icons,
         accent_hover=accent_hover,
         scroll=scroll,
+        mono=", ".join(f'"{family}"' for family in mono),
         field=tokens.background if tokens.dark else tokens.panel,
     )

@@ -119,6 +119,7 @@ class Theme(QObject):
                 folder.as_posix(),
                 accent_hover=mix(tokens.ink, tokens.accent, 0.12),
                 scroll=mix(tokens.third, tokens.panel, 0.4),
+                mono=self.mono().families(),
             )
         )
 

@@ -52,7 +52,9 @@ def test_that_every_hue_of_lines_and_dots_reaches_three_to_one(tokens: Tokens) -
 
 @BOTH
 def test_that_the_style_sheet_has_no_colour_but_the_tokens(tokens: Tokens) -> None:
-    sheet = stylesheet(tokens, "/icons", accent_hover="#010203", scroll="#040506")
+    sheet = stylesheet(
+        tokens, "/icons", accent_hover="#010203", scroll="#040506", mono=("Mono", "Other Mono")
+    )
     assert "$" not in sheet
     own = {value for value in vars(tokens).values() if isinstance(value, str)}
     assert set(re.findall(r"#[0-9a-f]{6}\b", sheet)) <= own | {"#010203", "#040506"}
