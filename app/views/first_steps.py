@@ -69,8 +69,9 @@ class FirstSteps(QFrame):
             self.buttons[key] = button
             grid.addWidget(label(title, "heading"), 0, place)
             grid.addWidget(label(text, "caption", wrap=True), 1, place, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(button, 2, place, Qt.AlignmentFlag.AlignLeft)
+            grid.addWidget(button, 3, place, Qt.AlignmentFlag.AlignLeft)
             grid.setColumnStretch(place, 1)
+        grid.setRowMinimumHeight(2, 4)
         column.addLayout(grid)
         self.setVisible(settings.views.get(VIEW) != DISMISSED)
 

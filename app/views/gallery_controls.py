@@ -7,7 +7,6 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QGridLayout,
     QGroupBox,
@@ -28,6 +27,7 @@ from PySide6.QtWidgets import (
 
 from app.views import gallery_samples as samples
 from app.views.page import SPACING
+from app.widgets.combo import Combo
 from app.widgets.controls import Button, Picker, Segments, label, restyle
 from app.widgets.legend import Legend
 from app.widgets.theme import Theme
@@ -97,7 +97,7 @@ def fields() -> QWidget:
         made.append((f"line, {state}", line))
     for on in (True, False):
         ability = "normal" if on else "disabled"
-        combo = QComboBox()
+        combo = Combo()
         combo.addItems(["first", "second"])
         prose = QPlainTextEdit("several lines\nof text")
         prose.setTabChangesFocus(True)
@@ -125,8 +125,8 @@ def fields() -> QWidget:
 def choices(theme: Theme) -> QWidget:
     """Where one or several of a few are chosen."""
     box, column = column_box()
-    row = QHBoxLayout()
     for kind in (QCheckBox, QRadioButton):
+        row = QHBoxLayout()
         for checked, on in ((False, True), (True, True), (False, False), (True, False)):
             word = ("checked" if checked else "not checked") + ("" if on else ", disabled")
             made = kind(word)
@@ -134,8 +134,8 @@ def choices(theme: Theme) -> QWidget:
             made.setChecked(checked)
             made.setEnabled(on)
             row.addWidget(made)
-    row.addStretch(1)
-    column.addLayout(row)
+        row.addStretch(1)
+        column.addLayout(row)
     row = QHBoxLayout()
     row.addWidget(Segments(theme, "Sample", (("a", "first"), ("b", "second"), ("c", "third"))))
     for picker in (Picker("Sample metric"), TitlePicker("Sample title")):

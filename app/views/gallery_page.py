@@ -10,7 +10,7 @@ import importlib
 from dataclasses import asdict
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QFrame,
@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from app.viewmodels.glossary import WORDS
 from app.views import gallery_samples as samples
 from app.views.gallery_controls import buttons, choices, column_box, fields, grid_box
-from app.views.page import SPACING, Page
+from app.views.page import SPACING, Page, page_title
 from app.widgets.completions import CompletionView
 from app.widgets.controls import (
     STATUS_TOKENS,
@@ -88,9 +88,11 @@ class _Swatch(QWidget):
         """Paint the colour with a hairline around it."""
         tokens = self._theme.tokens
         painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(tokens.edge)))
         painter.setBrush(QColor(getattr(tokens, self._token)))
-        painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), CARD_RADIUS, CARD_RADIUS)
+        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.drawRoundedRect(box, CARD_RADIUS, CARD_RADIUS)
         painter.end()
 
 
@@ -100,7 +102,7 @@ class GalleryPage(Page):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
-        self.column.addWidget(label("Components", "title"))
+        self.column.addWidget(page_title("Components"))
         inner = QWidget()
         self._cards = QVBoxLayout(inner)
         self._cards.setContentsMargins(0, 0, SPACING, 0)

@@ -10,9 +10,9 @@ from app.viewmodels.application import Application
 from app.views.checkpoints_panel import CheckpointsPanel
 from app.views.data_panel import DataPanel
 from app.views.dialogs import Dialogs
-from app.views.page import SPACING, Page
+from app.views.page import SPACING, Page, page_title
 from app.widgets.actions import PageAction
-from app.widgets.controls import Segments, label
+from app.widgets.controls import Segments
 from app.widgets.theme import Theme
 
 MODELS, DATA = "models", "data"
@@ -66,7 +66,7 @@ class ModelsPage(Page):
     def _head(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(SPACING)
-        row.addWidget(label("Models and data", "title"))
+        row.addWidget(page_title("Models and data"))
         row.addWidget(self.parts)
         row.addStretch(1)
         return row

@@ -10,15 +10,24 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.widgets.actions import PageAction
+from app.widgets.controls import label
 
 REFRESH_MS = 100
 SPREAD_MS = 15
 """Between two parts: about one frame."""
 MARGIN = 16
 SPACING = 12
+TITLE_HEIGHT = 28
+
+
+def page_title(text: str) -> QLabel:
+    """The heading of a page, as high as the buttons beside it elsewhere, so that it never jumps."""
+    made = label(text, "title")
+    made.setMinimumHeight(TITLE_HEIGHT)
+    return made
 
 
 class Page(QWidget):

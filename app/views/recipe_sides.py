@@ -52,6 +52,9 @@ class RecipeSides(Card):
         self._copy.setAccessibleName("Copy")
         self._copy.setToolTip("Copy")
         self._copy.clicked.connect(self.copy)
+        room = self._copy.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # the other buttons stay where they are
+        self._copy.setSizePolicy(room)
         self.add_tool(self.side)
         self._head.addStretch(1)
         self.add_tool(self._copy)

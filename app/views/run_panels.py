@@ -145,7 +145,8 @@ class DetailsCard(Card):
 def _guard_cells(guard: GuardRow, source: str) -> list[Cell]:
     token = "warning_text" if guard.bad else ""
     warned = "" if guard.step is None else f"step {guard.step}"
-    help_text = f"{guard.help}\n{TO_CHART}" if warned else guard.help
+    parts = (guard.signal, guard.help, TO_CHART if warned else "")
+    help_text = "\n".join(filter(None, parts))
     outside = "outside its limit\n" if guard.bad else ""
     return [
         Cell(guard.signal, token, tip=help_text),

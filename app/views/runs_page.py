@@ -133,7 +133,7 @@ class RunsPage(Page):
         card.layout().setContentsMargins(1, 4, 1, 4)  # type: ignore[union-attr]
         card.body.addWidget(self.table)
         self.empty = Empty(theme, "flask", "No runs yet", TEACHING)
-        self.empty.add_action("New run", "plus-circle", self.new_wanted.emit)
+        self.empty.add_action("New run", "plus-circle", self.new_wanted.emit, primary=False)
         self._waiting = QWidget()
         self._nothing = Empty(
             theme,

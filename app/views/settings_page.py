@@ -24,7 +24,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.storage import Storage, moving
 from app.views.density import TITLES
 from app.views.dialogs import Dialogs
-from app.views.page import SPACING, Page
+from app.views.page import SPACING, Page, page_title
 from app.widgets.actions import PageAction
 from app.widgets.controls import Button, Card, Elided, Picker, Segments, label
 from app.widgets.theme import Theme
@@ -60,7 +60,7 @@ class SettingsPage(Page):
         self._theme = theme
         self._dialogs = dialogs
         self._place = str(application.home.path)
-        self.column.addWidget(label("Settings", "title"))
+        self.column.addWidget(page_title("Settings"))
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
