@@ -6,27 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent, QStandardItemModel
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QWidget
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.views.dialogs import Dialogs
 from app.views.estimate_panel import EstimateLine
+from app.views.new_run_head import EMPTY, NewRunHead
 from app.views.page import Page
 from app.views.recipe_form_card import RecipeFormCard, popup
 from app.views.recipe_sides import RecipeSides
 from app.views.splitting import restore, splitter
 from app.views.stage_menu import StageMenus
 from app.widgets.actions import PageAction
-from app.widgets.controls import Button, Chip, Picker, label
+from app.widgets.controls import Button
 from app.widgets.recipe_strip import RecipeStrip
 from app.widgets.stage_strip import CARD_WIDTH, RECIPE_HEIGHT
 from app.widgets.theme import Theme
 
 FILE_FILTER = "Recipes (*.yaml *.yml);;All files (*)"
 SAVED_KINDS = (("Recipe", ".yaml"), ("Recipe", ".yml"))
-EMPTY = "empty"
 SAVED_AS = "recipe.yaml"
 
 
@@ -47,7 +47,16 @@ class NewRunPage(Page):
         self._theme = theme
         self._dialogs = dialogs
         self._tell = application.message.emit
-        self.column.addLayout(self._head())
+        self.head = NewRunHead(theme)
+        self.head.preset_wanted.connect(self._load_preset)
+        self.head.open_wanted.connect(self._open_file)
+        self.head.save_wanted.connect(self.save)
+        self.head.undo.clicked.connect(self._undo)
+        self.head.redo.clicked.connect(self._redo)
+        self.head.check.clicked.connect(self._check_now)
+        self.start = self.head.start
+        self.start.clicked.connect(self._start)
+        self.column.addWidget(self.head)
         self.strip = RecipeStrip(theme)
         self.strip.chosen.connect(self._choose_card)
         self.strip.placed.connect(self._place)
@@ -76,7 +85,7 @@ class NewRunPage(Page):
         self.body.addWidget(self.sides)
         self.body.setStretchFactor(0, 5)
         self.body.setStretchFactor(1, 4)
-        restore(self.body, settings, [600, 480])
+        restore(self.body, settings, [560, 520])
         self.column.addWidget(self.body, 1)
         model.changed.connect(lambda: self.later(self._show_recipe))
         model.fieldsChanged.connect(lambda: self.later(self._show_fields))
@@ -138,46 +147,6 @@ class NewRunPage(Page):
 
         return act
 
-    def _head(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(label("New run", "title"))
-        self.presets = Picker("Preset")
-        self.presets.setProperty("flat", False)
-        self.presets.setMaximumWidth(300)
-        self.presets.setMinimumWidth(180)
-        self.presets.setPlaceholderText("start from a preset")
-        self.presets.chosen.connect(self._load_preset)
-        row.addWidget(self.presets)
-        for words, icon, act, tip in (
-            ("Open…", "folder-open", self._open_file, "Open a recipe file (Ctrl+O)"),
-            ("Save…", "floppy-disk", self.save, "Save the recipe in a file (Ctrl+S)"),
-        ):
-            button = Button(self._theme, words, "", icon)
-            button.setToolTip(tip)
-            button.clicked.connect(act)
-            row.addWidget(button)
-        self.undo = Button(self._theme, "", "quiet", "arrow-u-up-left")
-        self.undo.clicked.connect(self._undo)
-        self.redo = Button(self._theme, "", "quiet", "arrow-u-up-right")
-        self.redo.clicked.connect(self._redo)
-        for button, words in ((self.undo, "Undo (Ctrl+Z)"), (self.redo, "Redo (Ctrl+Shift+Z)")):
-            button.setToolTip(words)
-            button.setAccessibleName(words)
-            row.addWidget(button)
-        row.addStretch(1)
-        self.state = Chip(self._theme, "")
-        row.addWidget(self.state)
-        self.check = Button(self._theme, "Check demonstrations", "", "flask")
-        self.check.setToolTip("Does a demonstration help this model? A short run tells.")
-        self.check.clicked.connect(self._check_now)
-        row.addWidget(self.check)
-        self.start = Button(self._theme, "Start", "primary", "play")
-        self.start.setToolTip("Start the run (Ctrl+Enter)")
-        self.start.clicked.connect(self._start)
-        row.addWidget(self.start)
-        return row
-
     def _add_card(self) -> Button:
         made = Button(self._theme, "Add stage", "dashed", "plus")
         made.setFixedHeight(RECIPE_HEIGHT)
@@ -190,32 +159,12 @@ class NewRunPage(Page):
     # showing
 
     def _show_recipe(self) -> None:
-        self._show_presets()
+        self.head.show_presets(self._model.presets(), self._model.file)
         self.strip.set_cards(self._model.cards(), self.card.show_card())
         self.start.setEnabled(self._model.can_start)
-        self.undo.setEnabled(self._model.can_undo)
-        self.redo.setEnabled(self._model.can_redo)
+        self.head.undo.setEnabled(self._model.can_undo)
+        self.head.redo.setEnabled(self._model.can_redo)
         self.sides.show_text()
-
-    def _show_presets(self) -> None:
-        options, described, heads = [(EMPTY, "Empty recipe")], {}, []
-        group = ""
-        for preset in self._model.presets():
-            if preset.group != group:
-                group = preset.group
-                heads.append(len(options))
-                options.append(("", group))
-            described[len(options)] = preset.description
-            options.append((preset.path, preset.name))
-        known = [key for key, _ in options if key]  # the headings have none
-        current = self._model.file
-        self.presets.set_options(options, current if current in known else "none")
-        items = self.presets.model()
-        for row in heads:
-            if isinstance(items, QStandardItemModel):
-                items.item(row).setEnabled(False)
-        for row, words in described.items():
-            self.presets.setItemData(row, words, Qt.ItemDataRole.ToolTipRole)
 
     def _show_fields(self) -> None:
         self.card.show_fields()
@@ -224,9 +173,7 @@ class NewRunPage(Page):
     def _show_problems(self) -> None:
         problems = self._model.problems()
         self.sides.problems.show_problems(problems)
-        count = len(problems)
-        texts = {0: "no problems", 1: "1 problem"}
-        self.state.set(texts.get(count, f"{count} problems"), "bad" if count else "recovered")
+        self.head.show_count(len(problems))
 
     def _show_estimate(self) -> None:
         self.estimate.refresh()
@@ -238,7 +185,7 @@ class NewRunPage(Page):
         self.sides.show_text()
 
     def _show_check(self) -> None:
-        self.check.setEnabled(self._check.can_start)
+        self.head.check.setEnabled(self._check.can_start)
         self.sides.check.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QToolButton, QWidget
 
 from app.viewmodels.new_run import NewRunViewModel
-from app.widgets.controls import Button, Card, Segments, label
+from app.widgets.controls import GAP, Button, Card, Segments, label
 from app.widgets.spec_form import SpecForm, is_called
 from app.widgets.theme import Theme
 
-PARTS = (("stage", "Stage"), ("datasets", "Data and tasks"), ("measure", "Measure"))
+PARTS = (("stage", "Stage"), ("datasets", "Data"), ("measure", "Measure and tasks"))
 FIND_WIDTH = 150
+LEAST_WIDTH = 384
+"""Room for a title and its control beside each other, unclipped."""
 _OTHERS = ("datasets", "measure")
 
 
@@ -47,6 +49,7 @@ class RecipeFormCard(Card):
         self._model = model
         self._theme = theme
         self._card_key = "base"
+        self.setMinimumWidth(LEAST_WIDTH)
         self.search = SearchLine()
         self.search.setPlaceholderText("Find a setting")
         self.search.setAccessibleName("Find a setting of this card")
@@ -61,20 +64,14 @@ class RecipeFormCard(Card):
         self.more = self._tool(
             "plus", "Add or remove a dataset, a task or a further model", self._menu
         )
-        for tool in (
-            self.search,
-            self.back,
-            self.forth,
-            self.copy,
-            self.remove,
-            self.more,
-            self.part,
-        ):
-            self.add_tool(tool)
+        self.part.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)  # unclipped
+        self.add_tool(self.part)
         self.about = label("", "caption", wrap=True)
         words = QHBoxLayout()
+        words.setSpacing(GAP)
         words.addWidget(self.about, 1)
-        words.addWidget(self.search, 0, Qt.AlignmentFlag.AlignTop)
+        for tool in (self.back, self.forth, self.copy, self.remove, self.more, self.search):
+            words.addWidget(tool, 0, Qt.AlignmentFlag.AlignTop)
         self.body.addLayout(words)
         self.form = SpecForm(theme)
         self.form.changed.connect(model.set)
@@ -120,7 +117,7 @@ class RecipeFormCard(Card):
         ):
             tool.setVisible(is_stage)
             tool.setEnabled(is_stage and on)
-        self.more.setVisible(part == "datasets" or place == 0)
+        self.more.setVisible(part != "stage" or place == 0)
         self.heading.set_text(cards[place].title if 0 <= place < len(cards) else dict(PARTS)[part])
         self.about.setText(self._model.about())
         return place

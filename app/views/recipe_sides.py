@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QStackedWidget, QWidget
 
 from app.settings import Settings
@@ -15,7 +15,7 @@ from app.views.estimate_panel import EstimatePanel
 from app.views.problems_panel import ProblemsPanel
 from app.views.sweep_panel import SweepPanel
 from app.views.teacher_preview import TeacherPreview
-from app.widgets.controls import Button, Card, Segments
+from app.widgets.controls import Button, Card, Picker, Segments
 from app.widgets.theme import Theme
 
 TYPING_MS = 400
@@ -29,6 +29,8 @@ SIDES = (
     ("command", "Command"),
 )
 VIEW = "new.side"
+ROOM_BESIDE = 64
+"""Pixels that the card's margins and the button that copies take beside the segments."""
 COPIED = ("yaml", "teacher", "command")
 
 
@@ -48,6 +50,11 @@ class RecipeSides(Card):
         self.caption.hide()  # the segments need the room
         self.side = Segments(theme, "Beside the form", SIDES)
         self.side.chosen.connect(self._choose)
+        self.picker = Picker(
+            "Beside the form"
+        )  # in the place of the segments, where they do not fit
+        self.picker.chosen.connect(self.choose)
+        self.picker.hide()
         self._copy = Button(theme, "", "quiet", "copy")
         self._copy.setAccessibleName("Copy")
         self._copy.setToolTip("Copy")
@@ -56,6 +63,7 @@ class RecipeSides(Card):
         room.setRetainSizeWhenHidden(True)  # the other buttons stay where they are
         self._copy.setSizePolicy(room)
         self.add_tool(self.side)
+        self.add_tool(self.picker)
         self._head.addStretch(1)
         self.add_tool(self._copy)
         self.yaml = QPlainTextEdit()
@@ -94,6 +102,13 @@ class RecipeSides(Card):
         self.side.choose(kept if kept in self._panels else "yaml")
         self._choose(self.side.current())
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """One picker stands for the segments where they do not fit."""
+        super().resizeEvent(event)
+        narrow = self.width() < self.side.sizeHint().width() + ROOM_BESIDE
+        self.side.setVisible(not narrow)
+        self.picker.setVisible(narrow)
+
     def show_text(self) -> None:
         """Show the YAML as it is, unless somebody is typing, and the command."""
         text = self._model.text
@@ -130,6 +145,7 @@ class RecipeSides(Card):
 
     def _choose(self, side: str) -> None:
         self._settings.views[VIEW] = side
+        self.picker.set_options(list(SIDES), side)
         self._copy.setVisible(side in COPIED)
         self._show_command()
         self.stack.setCurrentWidget(self._panels[side])

@@ -27,6 +27,7 @@ class FormRow(QObject):
         self.editor: Editor = make_editor(theme, field)
         super().__init__(self.editor)
         self.field = field
+        self.line = 0  # of the grid it stands in
         self.title = label(field.label, wrap=True)
         self.title.setFixedWidth(LABEL_WIDTH)
         self.editor.setMinimumWidth(CONTROL_WIDTH)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -25,6 +26,9 @@ from app.widgets.form_row import FormRow
 from app.widgets.theme import Theme
 
 EDITOR_SHARE, HELP_SHARE = 10, 12
+LINES_OF_ROW = 2
+STACKED_BELOW = 450
+"""Pixels of width below which words go under their controls."""
 
 
 class SpecForm(QScrollArea):
@@ -41,6 +45,7 @@ class SpecForm(QScrollArea):
         self._shape: tuple[tuple[str, str, str, bool], ...] = ()
         self._unfolded = False
         self._filter = ""
+        self._stacked = False  # words below their controls: there is no room beside them
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -63,6 +68,7 @@ class SpecForm(QScrollArea):
         self._column.addWidget(self.nothing)
         self._column.addStretch(1)
         self._headings: list[tuple[QLabel, list[str]]] = []
+        self._grid: QGridLayout | None = None
 
     def show_fields(self, fields: Sequence[FieldLike]) -> None:
         """Show these fields: in place when their paths and controls stay, anew otherwise."""
@@ -158,8 +164,6 @@ class SpecForm(QScrollArea):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(14)
         grid.setVerticalSpacing(9)
-        grid.setColumnStretch(1, EDITOR_SHARE)
-        grid.setColumnStretch(2, HELP_SHARE)
         self._rows = {}
         self._headings = []
         line = 0
@@ -178,18 +182,11 @@ class SpecForm(QScrollArea):
             row.committed.connect(self.changed)
             row.fix_wanted.connect(self.fix_wanted)
             row.sweep_wanted.connect(self.sweep_wanted)
-            middle, top = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignTop
-            if _is_wide(item):
-                grid.addWidget(row.title, line, 0, top)
-                grid.addWidget(row.editor, line, 1, 1, 2)
-                line += 1
-                grid.addWidget(row.words, line, 1, 1, 2, top)
-            else:
-                grid.addWidget(row.title, line, 0, middle)
-                grid.addWidget(row.editor, line, 1, middle)
-                grid.addWidget(row.words, line, 2, middle)
+            row.line = line
             self._rows[item.path] = row
-            line += 1
+            line += LINES_OF_ROW
+        self._grid = grid
+        self._arrange()
         old = self._body
         self._column.replaceWidget(old, fresh)
         old.hide()
@@ -204,6 +201,33 @@ class SpecForm(QScrollArea):
         if before is not self._more:
             QWidget.setTabOrder(before, self._more)
         self.verticalScrollBar().setValue(0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Words go below their controls where there is no room beside them."""
+        super().resizeEvent(event)
+        stacked = self.viewport().width() < STACKED_BELOW
+        if stacked != self._stacked:
+            self._stacked = stacked
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Put titles, controls and words where they belong at this width."""
+        if self._grid is None:
+            return
+        grid = self._grid
+        grid.setColumnStretch(1, EDITOR_SHARE)
+        grid.setColumnStretch(2, 0 if self._stacked else HELP_SHARE)
+        middle, top = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignTop
+        for row in self._rows.values():
+            below = self._stacked or _is_wide(row.field)
+            beside = top if _is_wide(row.field) else middle
+            grid.addWidget(row.title, row.line, 0, beside)
+            if below:
+                grid.addWidget(row.editor, row.line, 1, 1, 2)
+                grid.addWidget(row.words, row.line + 1, 1, 1, 2, top)
+            else:
+                grid.addWidget(row.editor, row.line, 1, middle)
+                grid.addWidget(row.words, row.line, 2, middle)
 
     def _flip(self) -> None:
         self._unfolded = not self._unfolded

@@ -164,7 +164,7 @@ def test_that_the_check_really_runs_on_the_small_model(
     application.new_run.load_recipe(text.replace("limit: 100", "limit: 90"))
     qtbot.waitUntil(lambda: application.check.can_start, timeout=WAIT_MS)
     page.refresh_now()
-    qtbot.mouseClick(page.check, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.head.check, Qt.MouseButton.LeftButton)
     panel = page.sides.check
     assert page.sides.stack.currentWidget() is panel
     qtbot.waitUntil(lambda: application.check.result is not None, timeout=WAIT_MS)

@@ -212,5 +212,5 @@ def test_that_the_way_out_opens_new_run_with_the_preset(
     window.run_page.demonstration.remedy.click()
     assert window.page == "new"
     assert application.new_run.name == "The way out"
-    assert isinstance(window.new_page.state, Chip)
+    assert isinstance(window.new_page.head.state, Chip)
     application.close()

@@ -19,6 +19,7 @@ from app.viewmodels.new_run import NewRunViewModel
 from app.views.dialogs import Dialogs
 from app.views.field_chooser import FieldChooser
 from app.views.new_run_page import NewRunPage
+from app.widgets.controls import Button
 from app.widgets.editor import COMMIT_MS
 from app.widgets.recipe_strip import RecipeCard
 from app.widgets.theme import Theme
@@ -123,6 +124,12 @@ class Bench:
         self.qtbot.keyClick(control, Qt.Key.Key_Return)
         self.page.refresh_now()
 
+    def narrow(self, width: int) -> None:
+        """As in a window, which may be narrower than its page wants."""
+        self.page.setMinimumSize(1, 1)
+        self.page.resize(width, 600)
+        self.until(lambda: self.page.width() == width)
+
     def type_sweep_name(self, name: str) -> None:
         line = self.page.sides.sweep.name
         line.setFocus()
@@ -185,9 +192,9 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 def test_that_a_recipe_is_built_from_empty_by_the_form_alone(bench: Bench) -> None:
     page, model = bench.page, bench.model
-    row = page.presets.findData("empty")
-    page.presets.setCurrentIndex(row)
-    page.presets.activated.emit(row)
+    row = page.head.presets.findData("empty")
+    page.head.presets.setCurrentIndex(row)
+    page.head.presets.activated.emit(row)
     page.refresh_now()
     assert bench.ids() == ["base", "quantized"]
     bench.choose("base.source", "Hugging Face")
@@ -260,7 +267,7 @@ def test_that_a_removed_stage_comes_back_by_undo_and_goes_by_redo(bench: Bench) 
     assert (bench.model.text, bench.ids()) == (text, ["base", "small", "back"])
     bench.keys(Qt.Key.Key_Z, CTRL | SHIFT)
     assert bench.ids() == ["base", "back"]
-    bench.click(bench.page.undo)
+    bench.click(bench.page.head.undo)
     assert bench.model.text == text
 
 
@@ -268,10 +275,10 @@ def test_that_a_preset_loaded_by_mistake_is_undone(bench: Bench) -> None:
     text = bench.model.text
     bench.model.load_preset(str(presets.QUICKSTART))
     bench.page.refresh_now()
-    assert bench.page.presets.key() == str(presets.QUICKSTART)
-    bench.click(bench.page.undo)
+    assert bench.page.head.presets.key() == str(presets.QUICKSTART)
+    bench.click(bench.page.head.undo)
     assert bench.model.text == text
-    assert bench.page.presets.key() == ""
+    assert bench.page.head.presets.key() == ""
 
 
 def test_that_a_card_is_dragged_to_another_place_and_the_base_stays_first(bench: Bench) -> None:
@@ -422,8 +429,8 @@ def test_that_what_was_typed_before_a_preset_was_loaded_comes_back_by_undo(bench
     line.setFocus()
     line.selectAll()
     bench.qtbot.keyClicks(line, "7")
-    row = bench.page.presets.findData("empty")
-    bench.page.presets.activated.emit(row)
+    row = bench.page.head.presets.findData("empty")
+    bench.page.head.presets.activated.emit(row)
     assert bench.ids() == ["base", "quantized"]
     bench.model.undo()
     assert "max_steps: 7" in bench.model.text
@@ -497,11 +504,11 @@ def test_that_neighbours_are_shown_by_keys_from_within_a_field(bench: Bench) -> 
 
 
 def test_that_no_preset_is_named_while_the_recipe_is_none(bench: Bench) -> None:
-    assert bench.page.presets.currentIndex() == -1
+    assert bench.page.head.presets.currentIndex() == -1
     bench.model.load_preset(str(presets.QUICKSTART))
     bench.page.refresh_now()
-    assert bench.page.presets.key() == str(presets.QUICKSTART)
-    assert bench.page.presets.currentText() == bench.model.name
+    assert bench.page.head.presets.key() == str(presets.QUICKSTART)
+    assert bench.page.head.presets.currentText() == bench.model.name
 
 
 def test_that_yaml_and_form_are_edited_both_ways(bench: Bench) -> None:
@@ -515,7 +522,7 @@ def test_that_yaml_and_form_are_edited_both_ways(bench: Bench) -> None:
     control = bench.page.card.form.editor("stages.1.max_steps").control()
     assert isinstance(control, QLineEdit)
     assert control.text() == "9"
-    bench.click(bench.page.undo)
+    bench.click(bench.page.head.undo)
     assert "max_steps: 7" in yaml.toPlainText()
 
 
@@ -865,3 +872,51 @@ def test_that_the_menu_of_a_field_sweeps_and_resets_it(bench: Bench) -> None:
     control.customContextMenuRequested.emit(QPoint(4, 4))
     bench.pick("Back to")
     assert "temperature" not in bench.model.text
+
+
+def _clipped(bench: Bench) -> list[str]:
+    """Buttons that have less room than their words want, and controls of the form that its edge cuts."""
+    form = bench.page.card.form
+    edge = form.viewport().width()
+    buttons = [it for it in bench.page.findChildren(Button) if it.isVisible()]
+    tight = [it for it in buttons if it.width() < it.minimumSizeHint().width()]
+    editors = (form.editor(it.path) for it in bench.model.fields())
+    cut = [it for it in editors if it.mapTo(form.widget(), it.rect().bottomRight()).x() > edge]
+    return [it.accessibleName() for it in tight] + [repr(it) for it in cut]
+
+
+@pytest.mark.parametrize("width", [1104, 1080, 848, 784])
+def test_that_no_control_is_clipped_where_there_is_little_room(bench: Bench, width: int) -> None:
+    bench.model.select("1")
+    bench.page.refresh_now()
+    bench.narrow(width)
+    bench.until(lambda: not _clipped(bench))
+    sides = bench.page.sides
+    assert sides.side.isVisible() != sides.picker.isVisible()
+    assert sides.side.isVisible() == (width > 1000)
+
+
+def test_that_the_picker_shows_what_the_segments_do(bench: Bench) -> None:
+    sides = bench.page.sides
+    bench.narrow(848)
+    bench.until(sides.picker.isVisible)
+    row = sides.picker.findData("problems")
+    sides.picker.setCurrentIndex(row)
+    sides.picker.activated.emit(row)
+    assert sides.stack.currentWidget() is sides.problems
+    bench.page.resize(1104, 736)
+    bench.until(sides.side.isVisible)
+    assert sides.side.current() == "problems"
+    sides.choose("yaml")
+    assert sides.picker.key() == "yaml"
+
+
+def test_that_words_go_below_their_controls_where_there_is_no_room_beside(bench: Bench) -> None:
+    bench.model.select("1")
+    bench.page.refresh_now()
+    row = bench.page.card.form.row("stages.1.max_steps")
+    bench.until(lambda: row.words.y() < row.editor.geometry().bottom())
+    bench.narrow(848)
+    bench.until(lambda: row.words.y() > row.editor.geometry().bottom())
+    bench.page.resize(1104, 736)
+    bench.until(lambda: row.words.x() > row.editor.geometry().right())

@@ -35,7 +35,7 @@ def test_that_a_recipe_is_built_from_nothing_by_its_form_run_and_exported(
     hands.choose("Comes from", "folder")
     hands.type("Folder", str(model))
 
-    hands.click("Part of the recipe: Data and tasks")
+    hands.click("Part of the recipe: Data")
     hands.click("Add or remove a dataset, a task or a further model")
     hands.click("Dataset")
     hands.type("File", str(data.tooluse))
