@@ -878,11 +878,12 @@ def _clipped(bench: Bench) -> list[str]:
     """Buttons that have less room than their words want, and controls of the form that its edge cuts."""
     form = bench.page.card.form
     edge = form.viewport().width()
-    buttons = [it for it in bench.page.findChildren(Button) if it.isVisible()]
+    buttons = [it for it in bench.page.findChildren(Button) if it.isVisible() and it.text()]
     tight = [it for it in buttons if it.width() < it.minimumSizeHint().width()]
     editors = (form.editor(it.path) for it in bench.model.fields())
-    cut = [it for it in editors if it.mapTo(form.widget(), it.rect().bottomRight()).x() > edge]
-    return [it.accessibleName() for it in tight] + [repr(it) for it in cut]
+    shown = [it for it in editors if it.isVisible()]
+    cut = [it for it in shown if it.mapTo(form.widget(), it.rect().bottomRight()).x() > edge]
+    return [it.accessibleName() for it in tight] + [it.control().accessibleName() for it in cut]
 
 
 @pytest.mark.parametrize("width", [1104, 1080, 848, 784])
