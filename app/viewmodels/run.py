@@ -87,9 +87,8 @@ class RunViewModel(RunReadings):
         """Take name, recipe and state from the run's row."""
         known = (self.name, self.status, self._row_failure)
         self.name = row.name
-        if (
-            self._phase not in AT_WORK
-        ):  # the list may have been read before the run's thread saw it begin
+        # The list may have been read before the run's thread saw its worker begin.
+        if self._phase not in AT_WORK:
             self.status = row.status
         self._row_failure = (row.failure, row.failure_message)
         self._close_strip()

@@ -31,6 +31,8 @@ RANGES = (
     ("0.9", ".9 to 1"),
     ("0.99", ".99 to 1"),
 )
+HEADING_PX = 30
+"""Of three letters, which are not worth being shortened to one."""
 RANGE_SETTING = "run.cka_range"
 FINISHED = -1
 """The place at the end of the slider: the finished checkpoint, which need not be the last step's weights."""
@@ -65,6 +67,7 @@ class CkaCard(Card):
             "Range of the colours; the ends of the colour bar can be dragged, too"
         )
         self.range.chosen.connect(self._choose_range)
+        self.heading.setMinimumWidth(HEADING_PX)
         explain_heading(self, explain("CKA"))
         self.add_tool(self.layout_choice)
         self.add_tool(self.range)

@@ -137,12 +137,9 @@ class HeatmapView(PlotPanel):
         box.setRange(xRange=(0, self._expected), yRange=(0, len(rows)), padding=0)
         self._set_levels()
         self._set_ticks()
-        if (
-            self._cell is not None
-        ):  # a person looks at it: what grows beside it changes nothing there
-            self._meet(
-                *(min(at, most - 1) for at, most in zip(self._cell, values.shape, strict=True))
-            )
+        if self._cell is not None:  # a person looks at it: what grows beside it changes nothing
+            row, col = self._cell
+            self._meet(min(row, len(rows) - 1), min(col, len(cols) - 1))
 
     def clear(self) -> None:
         """Show nothing but the words for an empty map."""
