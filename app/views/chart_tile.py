@@ -92,7 +92,7 @@ class ChartTile(Card):
         self.cross = Button(theme, "", "cross", "x")
         self.cross.setFixedSize(CROSS, CROSS)
         self.cross.setToolTip("Take this chart away")
-        self.cross.setAccessibleName("Take this chart away")
+        self.cross.setAccessibleName(self.cross.toolTip())
         self.cross.clicked.connect(self.removed)
         self.add_tool(self.cross)
         self.chart = LineChart(theme, "Metric", empty=NO_CURVE)

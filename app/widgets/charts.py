@@ -25,7 +25,7 @@ from app.widgets.chart_marks import References
 from app.widgets.controls import colour_of
 from app.widgets.crosshair import Crosshair
 from app.widgets.curves import CurveItems, LevelLine, Line, MarkLine, dashed
-from app.widgets.decimate import Floats, limits, thinned, window_of
+from app.widgets.decimate import Floats, inner, limits, thinned, window_of
 from app.widgets.legend import Legend
 from app.widgets.pixel_columns import SharedColumns
 from app.widgets.place_axis import COUNT, PlaceAxis, ValueAxis, place
@@ -46,11 +46,6 @@ RIGHT_PX = 14
 """Half the last label of the horizontal axis."""
 MARGIN = 0.06
 PX_PER_NAME = 44
-CLIPPED = (1.0, 99.0)
-"""Percentiles between which the y axis spans when outliers are clipped."""
-CLIP_LEAST = 20
-"""Fewer points than these have no outliers."""
-CLIP_SAMPLE = 20_000
 
 
 class LineChart(HandledPanel):
@@ -376,7 +371,7 @@ class LineChart(HandledPanel):
         """Of what is seen of a curve and its band: the percentiles between which the axis spans."""
         inside = slice(*window_of(line.x, (first, last)))
         parts = [part[inside] for part in (line.y, line.low, line.high) if part is not None]
-        return [_inner(part) for part in parts]
+        return [inner(part) for part in parts]
 
     def _recolour(self) -> None:
         tokens = self._theme.tokens
@@ -396,12 +391,3 @@ class LineChart(HandledPanel):
         if self._names:
             return self._names[int(x)] if 0 <= x < len(self._names) else f"{x:g}"
         return place(self._item.getAxis("bottom").kind, x)
-
-
-def _inner(values: Floats) -> Floats:
-    """The ends of all values but the outliers; too few have none."""
-    if values.size < CLIP_LEAST:
-        return values
-    sample = values[:: max(values.size // CLIP_SAMPLE, 1)]
-    finite = sample[np.isfinite(sample)]
-    return np.percentile(finite, CLIPPED) if finite.size else finite

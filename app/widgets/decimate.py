@@ -1,4 +1,4 @@
-"""Arithmetic on curves before they are drawn: min-max decimation and smoothing. No Qt, no pyqtgraph."""
+"""Arithmetic on curves before they are drawn: min-max decimation, smoothing, ranges. No Qt, no pyqtgraph."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 POINTS_PER_COLUMN = 4
+CLIPPED = (1.0, 99.0)
+"""Percentiles between which an axis spans when outliers are clipped."""
+CLIP_LEAST = 20
+"""Fewer points than these have no outliers."""
+CLIP_SAMPLE = 20_000
 _LARGEST_POWER = 200.0  # e**200 is far inside float64
 
 
@@ -122,6 +127,15 @@ def limits(*curves: Floats) -> tuple[float, float] | None:
     if not ends:
         return None
     return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def inner(values: Floats) -> Floats:
+    """The ends of all values but the outliers; too few have none."""
+    if values.size < CLIP_LEAST:
+        return values
+    sample = values[:: max(values.size // CLIP_SAMPLE, 1)]
+    finite = sample[np.isfinite(sample)]
+    return np.percentile(finite, CLIPPED) if finite.size else finite
 
 
 def thinned(names: Sequence[str], most: int, offset: float = 0.0) -> list[tuple[float, str]]:
