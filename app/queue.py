@@ -64,15 +64,23 @@ def finish_times(
         waiting: in order.
         lengths: how long each waiting run takes, None where unknown.
     """
-    ends: list[tuple[str, float | None]] = list(running)
+    ends: dict[
+        str, float | None
+    ] = {}  # by device, the last that is known to end; None: nobody knows
     expected: dict[str, float | None] = {}
+
+    def take(device: str, end: float | None) -> None:
+        name, earlier = device_of(device), ends.get(device_of(device), 0.0)
+        ends[name] = None if end is None or earlier is None else max(earlier, end)
+
+    for device, left in running:
+        take(device, left)
     for run in waiting:
-        before = [end for device, end in ends if clash(run.device, device)]
+        before = [end for device, end in ends.items() if clash(run.device, device)]
         length = lengths.get(run.uid)
         known = [it for it in before if it is not None]
-        end = (
-            None if length is None or len(known) < len(before) else max(known, default=0.0) + length
-        )
+        unknown = length is None or len(known) < len(before)
+        end = None if length is None or unknown else max(known, default=0.0) + length
         expected[run.uid] = end
-        ends.append((run.device, end))
+        take(run.device, end)
     return expected

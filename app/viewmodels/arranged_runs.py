@@ -22,15 +22,17 @@ from PySide6.QtCore import (
 
 from app.viewmodels.answers import Offload
 from app.viewmodels.run_arrange import Arrangement, Group, Wish, arrange
-from app.viewmodels.run_cells import COLUMNS, GROUP_ROLE, SEARCH_ROLE, UID_ROLE, cell, header
+from app.viewmodels.run_cells import ASKED, COLUMNS, GROUP_ROLE, SEARCH_ROLE, UID_ROLE, cell, header
 from app.viewmodels.run_entry import RunEntry
 from app.viewmodels.run_filter import Query
-from app.viewmodels.runs import RunsModel
+from app.viewmodels.runs import RunsModel, spans
 
 AT_ONCE = 1500
 """Up to so many runs are arranged on the window's thread: about 5 ms."""
 LINE_BY_LINE = 60
 """More lines than this that come or go, and any that move, are one reset; the table keeps its selection."""
+
+RUN_FLAGS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -135,6 +137,11 @@ class ArrangedRuns(QAbstractTableModel):
         """The run or heading of a line."""
         return self._shown.lines[row]
 
+    def runs_at(self, rows: Iterable[int]) -> list[str]:
+        """The runs of lines; headings are left out."""
+        lines, groups = self._shown.lines, self._shown.groups
+        return [lines[row] for row in rows if lines[row] not in groups]
+
     def rows_of(self, uids: Collection[str]) -> list[int]:
         """The places of those of the runs that are shown, from top to bottom."""
         return [row for row, line in enumerate(self._shown.lines) if line in uids]
@@ -214,9 +221,8 @@ class ArrangedRuns(QAbstractTableModel):
     def _tell_changed(self, changed: frozenset[str] | set[str]) -> None:
         last = len(self.columns) - 1
         if changed:
-            for row, line in enumerate(self._shown.lines):
-                if line in changed:
-                    self.dataChanged.emit(self.index(row, 0), self.index(row, last))
+            for first, end in spans(self._shown.lines, changed):
+                self.dataChanged.emit(self.index(first, 0), self.index(end, last))
 
     # Qt's interface
 
@@ -232,9 +238,8 @@ class ArrangedRuns(QAbstractTableModel):
         """Headings can be walked over by keys, and are not selected with the runs."""
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
-        if self.group_at(index.row()) is not None:
-            return Qt.ItemFlag.ItemIsEnabled
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        heading = self._shown.lines[index.row()] in self._shown.groups
+        return Qt.ItemFlag.ItemIsEnabled if heading else RUN_FLAGS
 
     def headerData(
         self,
@@ -250,7 +255,7 @@ class ArrangedRuns(QAbstractTableModel):
 
     def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
         """A cell of a run; a heading's words stand in its row's first column, for those who listen."""
-        if not index.isValid():
+        if role not in ASKED or not index.isValid():
             return None
         line = self._shown.lines[index.row()]
         group = self._shown.groups.get(line)

@@ -25,6 +25,17 @@ HUE_ROLE = SORT_ROLE + 6
 GROUP_ROLE = SORT_ROLE + 7
 """On the heading of a group of runs, its `Group`; else None."""
 
+ASKED = frozenset(
+    (
+        int(Qt.ItemDataRole.DisplayRole),
+        int(Qt.ItemDataRole.ToolTipRole),
+        int(Qt.ItemDataRole.TextAlignmentRole),
+        int(Qt.ItemDataRole.AccessibleTextRole),
+        *range(SORT_ROLE, GROUP_ROLE + 1),
+    )
+)
+"""The roles that have an answer; a view asks for as many others, for every cell that it paints."""
+
 _TITLES = {
     "star": "",
     "status": "Status",

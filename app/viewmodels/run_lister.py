@@ -6,7 +6,7 @@ thousands can be used while the rest of it is still being read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.viewmodels.run_cells import COLUMNS
@@ -15,6 +15,8 @@ from app.viewmodels.run_vocabulary import Vocabulary, vocabulary
 from core.store.rows import RunMark
 from core.store.store import Store
 
+MOST_COMPARED = 400
+"""The newest runs among which one of the same recipe is looked for."""
 FIRST_PART = 400
 """Runs of the first look: more than a screen holds, and read in a twentieth of a second."""
 
@@ -30,6 +32,7 @@ class RunListing:
         longest: the longest text of each column, for its width.
         running: ids of the runs that are running.
         known: what can be typed and chosen of these runs; None to be learnt when asked for.
+        lengths: by `RunEntry.alike`, seconds that the newest finished run of a recipe took.
         complete: False while older runs are still to come.
     """
 
@@ -39,6 +42,7 @@ class RunListing:
     longest: Mapping[str, str] = field(default_factory=dict)
     running: tuple[str, ...] = ()
     known: Vocabulary | None = None
+    lengths: Mapping[str, float] = field(default_factory=dict)
     complete: bool = True
 
     def newest(self, status: str, tag: str = "") -> str:
@@ -85,7 +89,10 @@ class RunLister:
         running = tuple(uid for uid in order if entries[uid].row.status == "running")
         longest = self._longest(fresh)
         known = vocabulary(order, entries)
-        return RunListing(order, entries, frozenset(changed), longest, running, known, complete)
+        lengths = _lengths(entries[uid] for uid in order[:MOST_COMPARED])
+        return RunListing(
+            order, entries, frozenset(changed), longest, running, known, lengths, complete
+        )
 
     def _longest(self, fresh: Mapping[str, RunEntry]) -> dict[str, str]:
         """Widths only grow: a column does not jump when a run goes."""
@@ -94,3 +101,15 @@ class RunLister:
             texts = [entry.texts[column] for entry in fresh.values()]
             longest[column] = max((self._last.longest.get(column, ""), *texts), key=len)
         return longest
+
+
+def _lengths(newest: Iterable[RunEntry]) -> dict[str, float]:
+    lengths: dict[str, float] = {}
+    for entry in newest:
+        alike, seconds = (
+            entry.alike,
+            entry.seconds,
+        )  # of those that wait, too: the window asks for it
+        if entry.row.status == "done" and seconds is not None:
+            lengths.setdefault(alike, seconds)
+    return lengths

@@ -26,7 +26,6 @@ from app.queue import Waiting, finish_times
 from app.viewmodels import words
 from app.viewmodels.run_cells import STATUS_ROLE, UID_ROLE
 from app.viewmodels.run_edits import Job, Write
-from app.viewmodels.run_entry import RunEntry
 from app.viewmodels.runs import RunsModel
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
@@ -41,8 +40,6 @@ TITLES = {
     "expected": "Expected end",
 }
 MIME = "application/x-rekindle-queue"
-MOST_COMPARED = 400
-"""The newest runs among which one of the same recipe is looked for."""
 PROGRESS_ROLE = UID_ROLE + 20
 """Finished share of a run at work, 0-1 or None."""
 TELLING_SHARE = 0.1
@@ -236,7 +233,7 @@ class RunQueue(QAbstractTableModel):
         summaries = self._active()
         left = {it.uid: self._left(it) for it in summaries if it.uid not in places}
         running = [(self._device(uid), seconds) for uid, seconds in left.items()]
-        lengths = {it.uid: self._length(it.uid) for it in waiting}
+        lengths = {it.uid: self._runs.usual_seconds(it.uid) for it in waiting}
         ends = left if self.paused else {**left, **finish_times(running, waiting, lengths)}
         now = time.time()
         return [
@@ -246,20 +243,9 @@ class RunQueue(QAbstractTableModel):
             for it in summaries
         ]
 
-    def _length(self, uid: str) -> float | None:
-        """Seconds that the newest finished run of the same recipe took; None when there is none."""
-        entry = self._runs.entry(uid)
-        if entry is None:
-            return None
-        order, entries = self._runs.contents()
-        for other in order[:MOST_COMPARED]:
-            if _finished_alike(entries[other], entry):
-                return entries[other].seconds
-        return None
-
     def _left(self, run: RunSummary) -> float | None:
         """Seconds that a running run still takes: by an earlier one, else by the share that is done."""
-        entry, length = self._runs.entry(run.uid), self._length(run.uid)
+        entry, length = self._runs.entry(run.uid), self._runs.usual_seconds(run.uid)
         if entry is None or entry.row.started is None:
             return None
         passed = time.time() - entry.row.started
@@ -365,8 +351,3 @@ def _moment(seconds: float | None, now: float) -> str:
     if seconds is None:
         return words.NONE
     return f"{words.clock(now + seconds)[:5]}, in {words.duration(seconds)}"
-
-
-def _finished_alike(other: RunEntry, entry: RunEntry) -> bool:
-    same = other.row.base == entry.row.base and other.texts["stages"] == entry.texts["stages"]
-    return same and other.row.status == "done" and other.alike == entry.alike

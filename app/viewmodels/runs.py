@@ -6,7 +6,7 @@ that a list of thousands stays untouched by a run that makes progress.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import (
@@ -96,9 +96,8 @@ class RunsModel(QAbstractTableModel):
     def _update(self, changed: frozenset[str] | set[str]) -> None:
         self._entries = self._listed.entries
         last = len(COLUMNS) - 1
-        for row, uid in enumerate(self._order):
-            if uid in changed:
-                self.dataChanged.emit(self.index(row, 0), self.index(row, last))
+        for first, end in spans(self._order, changed):
+            self.dataChanged.emit(self.index(first, 0), self.index(end, last))
 
     def row_of(self, uid: str) -> int:
         """The row of a run; -1 when it is not listed."""
@@ -116,6 +115,11 @@ class RunsModel(QAbstractTableModel):
     def entry(self, uid: str) -> RunEntry | None:
         """A run that is listed."""
         return self._entries.get(uid)
+
+    def usual_seconds(self, uid: str) -> float | None:
+        """What the newest finished run of the same recipe took; None where there is none."""
+        entry = self._entries.get(uid)
+        return None if entry is None else self._listed.lengths.get(entry.alike)
 
     def rows(self, uids: Iterable[str]) -> list[RunRow]:
         """The rows of those of the runs that are listed."""
@@ -157,3 +161,11 @@ class RunsModel(QAbstractTableModel):
         if not index.isValid():
             return None
         return cell(self._entries[self._order[index.row()]], COLUMNS[index.column()], role)
+
+
+def spans(lines: Sequence[str], among: Collection[str]) -> list[tuple[int, int]]:
+    """The first and last place of each stretch of lines that are among these."""
+    places = [place for place, line in enumerate(lines) if line in among] if among else []
+    firsts = [it for at, it in enumerate(places) if not at or places[at - 1] < it - 1]
+    ends = [it for at, it in enumerate(places) if it + 1 not in places[at + 1 : at + 2]]
+    return list(zip(firsts, ends, strict=True))

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from app.queue import Waiting, finish_times, moved
+from app.queue import Waiting, clash, finish_times, moved
 from app.settings import Settings
 from app.viewmodels import words
 from app.viewmodels.application import Application
@@ -42,6 +42,7 @@ from core.store.store import Store
 from tests.app.test_viewmodels_run import RECIPE, STAGES
 
 LENGTH = 3610.0
+DEVICES, ENDS = ("cpu", "cuda", "cuda:0", "cuda:1", "auto"), (None, 1.0, 5.0)
 A, B, C = Waiting("a", "cuda:0"), Waiting("b", "cuda:1"), Waiting("c", "cuda:0")
 
 
@@ -65,6 +66,27 @@ def test_that_a_run_ends_after_those_before_it_on_its_device() -> None:
 def test_that_nothing_is_said_of_what_waits_behind_the_unknown() -> None:
     assert finish_times([("cuda:0", None)], [A, B], {"a": 1.0, "b": 2.0}) == {"a": None, "b": 2.0}
     assert finish_times([], [A, C], {"a": None, "c": 1.0}) == {"a": None, "c": None}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(DEVICES), st.sampled_from(ENDS)), max_size=3),
+    st.lists(st.tuples(st.sampled_from(DEVICES), st.sampled_from(ENDS)), max_size=6),
+)
+def test_that_every_end_is_the_latest_before_it_and_its_own_length(
+    running: list[tuple[str, float | None]], queue: list[tuple[str, float | None]]
+) -> None:
+    waiting = [Waiting(str(place), device) for place, (device, _) in enumerate(queue)]
+    lengths = {str(place): length for place, (_, length) in enumerate(queue)}
+    ends: list[tuple[str, float | None]] = list(running)
+    expected: dict[str, float | None] = {}
+    for run in waiting:
+        length = lengths[run.uid]
+        before = [end for device, end in ends if clash(run.device, device)]
+        known = [end for end in before if end is not None]
+        end = None if length is None or known != before else max(known, default=0.0) + length
+        expected[run.uid] = end
+        ends.append((run.device, end))
+    assert finish_times(running, waiting, lengths) == expected
 
 
 @dataclass

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
 from app.viewmodels.application import Application
+from app.viewmodels.arranged_runs import ArrangedRuns
 from app.viewmodels.run_cells import COLUMNS
-from app.views import filter_field, run_notices
+from app.views import filter_field, run_acts, run_notices
 from app.views.dialogs import Dialogs
 from app.views.runs_page import RunsPage
 from app.views.tag_dialog import TagDialog
@@ -180,6 +181,37 @@ def test_that_the_help_offers_examples_that_can_be_clicked(desk: Desk, qtbot: Qt
     menu.actions()[0].trigger()
     menu.close()
     assert desk.page.head.search.text() == filter_field.EXAMPLES[0][0]
+
+
+def test_that_very_many_runs_are_copied_off_the_windows_thread(
+    desk: Desk, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_acts, "COPIED_AT_ONCE", 1)
+    QGuiApplication.clipboard().setText("")
+    desk.choose("done", "running")
+    qtbot.keyClick(desk.page.table, Qt.Key.Key_C, CONTROL)
+    assert QGuiApplication.clipboard().text() == ""
+    qtbot.waitUntil(lambda: bool(QGuiApplication.clipboard().text()), timeout=5000)
+    assert len(QGuiApplication.clipboard().text().splitlines()) == 3
+
+
+def test_that_choosing_all_runs_does_not_ask_every_row_for_every_heading(
+    desk: Desk, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[QModelIndex] = []
+    flags = ArrangedRuns.flags
+
+    def counted(model: ArrangedRuns, index: QModelIndex) -> Qt.ItemFlag:
+        asked.append(index)
+        return flags(model, index)
+
+    monkeypatch.setattr(ArrangedRuns, "flags", counted)
+    table = desk.page.table
+    table.selectAll()
+    asked.clear()
+    table.horizontalHeader().viewport().repaint()
+    assert len(asked) <= len(COLUMNS)
+    assert len(desk.page.selected()) == len(desk.runs)
 
 
 def test_that_a_deleted_run_comes_back_by_ctrl_z_and_by_the_notice(

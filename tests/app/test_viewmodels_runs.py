@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PySide6.QtCore import QModelIndex, Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
@@ -12,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from app.viewmodels.run_cells import COLUMNS, HUE_ROLE, SORT_ROLE, SPARKLINE_ROLE, UID_ROLE
 from app.viewmodels.run_entry import entry_of
 from app.viewmodels.run_lister import FIRST_PART, RunLister, RunListing
-from app.viewmodels.runs import RESET_ABOVE, RunsModel
+from app.viewmodels.runs import RESET_ABOVE, RunsModel, spans
 from core.events import Metrics, RunFinished, RunStarted, TaskEvaluated
 from core.recipe.plan import plan
 from core.store.home import Home
@@ -268,3 +271,25 @@ def test_that_headers_and_cells_have_words(qtbot: QtBot, store: Store, model: Ru
     titles = [model.headerData(column, horizontal) for column in range(len(COLUMNS))]
     assert titles[1:3] == ["Status", "Name"]
     assert model.loaded
+
+
+@given(st.lists(st.booleans()))
+def test_that_stretches_of_changed_lines_cover_them_and_nothing_else(marks: list[bool]) -> None:
+    lines = [str(place) for place in range(len(marks))]
+    changed = {line for line, mark in zip(lines, marks, strict=True) if mark}
+    found = spans(lines, changed)
+    covered = [place for first, end in found for place in range(first, end + 1)]
+    assert covered == [place for place, mark in enumerate(marks) if mark]
+    assert all(later > end + 1 for (_, end), (later, _) in pairwise(found))
+
+
+def test_that_neighbours_that_changed_are_told_in_one_go(qtbot: QtBot) -> None:
+    model = RunsModel()
+    rows = {uid: row("queued", uid=uid) for uid in "abcd"}
+    order = tuple(rows)
+    model.take(RunListing(order, {uid: entry_of(it) for uid, it in rows.items()}))
+    told: list[tuple[int, int]] = []
+    model.dataChanged.connect(lambda first, last: told.append((first.row(), last.row())))
+    starred = {uid: entry_of(replace(it, star=1)) for uid, it in rows.items()}
+    model.take(RunListing(order, starred, frozenset("abd")))
+    assert told == [(0, 1), (3, 3)]
