@@ -139,7 +139,8 @@ class JobsViewModel(QObject):
     def export(self, identity: str, target: str, form: str, name: str, dtype: str = "auto") -> int:
         """Write a checkpoint into a folder."""
         options = {"form": form, "dtype": dtype}
-        return self.start(Job("export", identity, target, options), f"Export {name}, {form}")
+        what = form if dtype == "auto" else f"{form}, {dtype}"
+        return self.start(Job("export", identity, target, options), f"Export {name}, {what}")
 
     def again(self, key: int) -> int:
         """Do a job that failed or was cancelled once more; a download goes on where it ended."""

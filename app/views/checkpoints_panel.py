@@ -211,7 +211,7 @@ class CheckpointsPanel(Page):
         self.keeping = LineageKeeping(
             self, self._application, self._theme, self._dialogs, self.graph, self.table
         )
-        self._exports = ExportMenu(self, self._application.jobs, self._dialogs)
+        self._exports = ExportMenu(self, self._settings, self._application.jobs, self._dialogs)
         self.tools = ModelsTools(self._theme, self.graph)
         self.view, self.search = self.tools.view, self.tools.search
         self.view.chosen.connect(self._view_chosen)

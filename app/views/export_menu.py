@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.settings import Settings
 from app.viewmodels.jobs import JobsViewModel
 from app.viewmodels.model_words import NodeView
 from app.views.dialogs import Dialogs
 
+PLACE_KEY = "models.export"
+MERGED = "merged"
 FORMS = {
-    "full": (("merged", "Safetensors"),),
+    "full": ((MERGED, "Safetensors"),),
     "nf4": (
-        ("merged", "Safetensors, unpacked"),
+        (MERGED, "Safetensors, unpacked"),
         ("packed", "NF4, packed as bitsandbytes packs it"),
     ),
-    "adapter": (("merged", "Safetensors, merged into its base"), ("adapter", "LoRA adapter alone")),
+    "adapter": ((MERGED, "Safetensors, merged into its base"), ("adapter", "LoRA adapter alone")),
 }
+PRECISIONS = ("float32", "bfloat16", "float16")
+OTHER_PRECISION = "Safetensors, in another precision"
 STACKED = "not possible, it lies over the adapter "
 
 
 class ExportMenu:
     """Asks how and where a checkpoint is exported, and starts the job."""
 
-    def __init__(self, parent: QWidget, jobs: JobsViewModel, dialogs: Dialogs) -> None:
+    def __init__(
+        self, parent: QWidget, settings: Settings, jobs: JobsViewModel, dialogs: Dialogs
+    ) -> None:
         self._parent = parent
+        self._settings = settings
         self._jobs = jobs
         self._dialogs = dialogs
 
@@ -38,11 +48,22 @@ class ExportMenu:
             action = menu.addAction(f"{text}: {STACKED}{node.over}" if stacked else f"{text}…")
             action.setEnabled(not stacked)
             action.triggered.connect(lambda _=False, form=form: self.start(node, form))
+        self._add_precisions(menu, node)
         menu.popup(QCursor.pos())
         return menu
 
-    def start(self, node: NodeView, form: str) -> None:
-        """Ask for the folder and begin."""
-        target = self._dialogs.new_folder(self._parent, f"Export {node.title}, {form}", node.title)
+    def _add_precisions(self, menu: QMenu, node: NodeView) -> None:
+        """Merged weights may be written in another precision than they are stored in."""
+        inner = menu.addMenu(OTHER_PRECISION)
+        for dtype in PRECISIONS:
+            action = inner.addAction(f"{dtype}…")
+            action.triggered.connect(lambda _=False, dtype=dtype: self.start(node, MERGED, dtype))
+
+    def start(self, node: NodeView, form: str, dtype: str = "auto") -> None:
+        """Ask for the folder, beside the last one, and begin."""
+        what = form if dtype == "auto" else f"{form}, {dtype}"
+        start = str(Path(self._settings.views.get(PLACE_KEY, "")) / node.title)
+        target = self._dialogs.new_folder(self._parent, f"Export {node.title}, {what}", start)
         if target:
-            self._jobs.export(node.key, target, form, node.title)
+            self._settings.views[PLACE_KEY] = str(Path(target).parent)
+            self._jobs.export(node.key, target, form, node.title, dtype)

@@ -24,6 +24,7 @@ from app.viewmodels.model_table import COLUMNS, CheckpointsModel
 from app.viewmodels.models import there
 from app.views.checkpoints_panel import CheckpointsPanel
 from app.views.dialogs import Dialogs
+from app.views.export_menu import OTHER_PRECISION
 from app.views.models_page import ModelsPage
 from app.widgets.forest import GraphNode
 from app.widgets.forest import lay_out as place
@@ -49,6 +50,7 @@ class Answers(Dialogs):
     def __init__(self) -> None:
         self.agree = True
         self.asked: list[tuple[str, str]] = []
+        self.starts: list[str] = []
         self.path = ""
 
     def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
@@ -56,6 +58,7 @@ class Answers(Dialogs):
         return self.agree
 
     def new_folder(self, parent: QWidget, title: str, start: str) -> str:
+        self.starts.append(start)
         return self.path
 
     def save_file(
@@ -243,6 +246,7 @@ def test_that_an_adapter_over_an_adapter_says_at_the_choice_that_it_exports_merg
     assert offered == {
         "Safetensors, merged into its base…": True,
         "LoRA adapter alone: not possible, it lies over the adapter lora": False,
+        OTHER_PRECISION: True,
     }
 
 
@@ -608,7 +612,7 @@ def test_that_an_export_runs_in_its_process_and_its_folder_is_named(
     desk.dialogs.path = str(tmp_path / "taken out")
     menu = desk.page.export_menu(desk.application.models.selected)
     actions = [action.text() for action in menu.actions()]
-    assert actions == ["Safetensors…"]
+    assert actions == ["Safetensors…", OTHER_PRECISION]
     menu.actions()[0].trigger()
     menu.close()
     jobs = desk.application.jobs
@@ -635,12 +639,23 @@ def test_that_an_export_can_be_left_and_leaves_nothing(
     assert [action.text() for action in menu.actions()] == [
         "Safetensors, merged into its base…",
         "LoRA adapter alone…",
+        OTHER_PRECISION,
     ]
     menu.actions()[1].trigger()
     menu.close()
     jobs = desk.application.jobs
     (job,) = jobs.jobs()
     assert job.title == "Export lora, adapter"
+    desk.dialogs.path = ""
+    menu = desk.page.export_menu(desk.application.models.selected)
+    menu.actions()[0].trigger()
+    desk.dialogs.path = str(tmp_path / "half")
+    half = next(it for it in menu.actions()[2].menu().actions() if it.text() == "bfloat16…")
+    half.trigger()
+    menu.close()
+    assert jobs.jobs()[-1].title == "Export lora, merged, bfloat16"
+    jobs.cancel(jobs.jobs()[-1].key)
+    assert desk.dialogs.starts == ["lora", *[str(target.parent / "lora")] * 2]
     line = desk.page.jobs.lines[job.key]
     qtbot.mouseClick(line.cancel, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: jobs.working == 0, timeout=LONG)
