@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QEvent
 from PySide6.QtGui import QFont, QFontInfo, QFontMetricsF, QIcon
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.views.header import THEME_ICONS
@@ -19,6 +20,7 @@ from app.widgets.tokens import DARK, LIGHT, Tokens, contrast, mix
 AA_TEXT = 4.5
 AA_GRAPHICS = 3.0
 MOST_FONT_BYTES = 2_000_000
+DEPTH, MOST_TIMES = 12, 3
 BOTH = pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
 
 
@@ -135,3 +137,34 @@ def test_that_fonts_come_with_their_licences_and_stay_small() -> None:
         text = (fonts.FOLDER / name).read_text(encoding="utf-8")
         assert text.startswith("Copyright")
         assert "SIL OPEN FONT LICENSE Version 1.1" in text
+
+
+class _Dressed(QLabel):
+    """Counts how often it is dressed anew."""
+
+    def __init__(self) -> None:
+        super().__init__("leaf")
+        self.times = 0
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        self.times += event.type() == QEvent.Type.StyleChange
+
+
+@pytest.mark.qt_log_ignore("propagateSizeHints")
+def test_that_a_theme_dresses_a_widget_once_and_not_once_for_each_widget_above_it(
+    theme: Theme, qtbot: QtBot
+) -> None:
+    root, leaf = QWidget(), _Dressed()
+    qtbot.addWidget(root)
+    inner = root
+    for _ in range(DEPTH):
+        column = QVBoxLayout(inner)
+        inner = QWidget()
+        column.addWidget(inner)
+    QVBoxLayout(inner).addWidget(leaf)
+    root.show()
+    qtbot.waitExposed(root)
+    leaf.times = 0
+    theme.choose("dark")
+    assert 1 <= leaf.times <= MOST_TIMES
