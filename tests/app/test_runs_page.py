@@ -444,3 +444,19 @@ def test_that_the_settings_of_a_run_are_taken_by_a_key(desk: Desk, qtbot: QtBot)
     assert told.args == [desk.runs["done"]]
     listed = {action.title: action.keys for action in desk.page.page_actions()}
     assert listed["Use these settings"] == "Ctrl+D"
+
+
+def test_that_headings_do_not_look_through_the_selection(desk: Desk) -> None:
+    table, model = desk.page.table, desk.page.model
+    table.selectAll()
+    assert table.selectionModel().isColumnSelected(1)  # this looks at every row, for every heading
+    assert not table.horizontalHeader().selectionModel().isColumnSelected(1)
+    assert table.selected() == [model.line_at(row) for row in range(model.rowCount())]
+
+
+def test_that_headings_of_groups_are_not_among_the_selected_runs(desk: Desk) -> None:
+    desk.page.head.set_group("status")
+    table, model = desk.page.table, desk.page.model
+    assert model.groups()
+    table.selectAll()
+    assert set(table.selected()) == set(desk.runs.values())
