@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPalette, QPen, QPolygonF
@@ -14,6 +15,8 @@ from app.widgets.theme import Theme
 CELL_INSET = 8
 CHIP_PX = 2 * CELL_INSET + 30
 """Width of a status chip's cell around its text."""
+SPARKS_KEPT = 512
+"""Sparklines kept as drawn: those of some screens."""
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -103,11 +106,12 @@ class SparklineDelegate(_Delegate):
 
     def draw(self, painter: QPainter, box: QRect, index: Index) -> None:
         """Paint the line."""
-        values = index.data(self._role) or ()
+        values = tuple(index.data(self._role) or ())
         inner = QRectF(box).adjusted(CELL_INSET, 7, -CELL_INSET, -8)
         painter.setPen(QPen(QColor(self._theme.tokens.recovered), 1))
-        for part in spark_parts(values, inner):
-            painter.drawPolyline(QPolygonF(part))
+        painter.translate(inner.topLeft())
+        for line in spark_lines(values, inner.width(), inner.height()):
+            painter.drawPolyline(line)
 
 
 def spark_parts(values: Sequence[float], box: QRectF) -> list[list[QPointF]]:
@@ -124,6 +128,12 @@ def spark_parts(values: Sequence[float], box: QRectF) -> list[list[QPointF]]:
         elif parts[-1]:
             parts.append([])
     return [part for part in parts if len(part) > 1]
+
+
+@lru_cache(maxsize=SPARKS_KEPT)
+def spark_lines(values: tuple[float, ...], width: float, height: float) -> list[QPolygonF]:
+    """The same, ready to be drawn from the corner of the cell on: a point made in Python costs a microsecond."""
+    return [QPolygonF(part) for part in spark_parts(values, QRectF(0, 0, width, height))]
 
 
 class HueDelegate(QStyledItemDelegate):

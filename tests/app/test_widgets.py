@@ -21,7 +21,7 @@ from app.views.run_completions import choose
 from app.views.score_rows import score_rows
 from app.widgets.completions import CompletionView, question, tint
 from app.widgets.controls import Elided, Segments
-from app.widgets.delegates import spark_parts
+from app.widgets.delegates import spark_lines, spark_parts
 from app.widgets.stage_strip import StageStrip, _whole_parts
 from app.widgets.tables import Cell, Column, Table
 from app.widgets.theme import Theme
@@ -252,6 +252,15 @@ def test_that_gaps_split_a_sparkline() -> None:
     assert [len(part) for part in parts] == [2, 2]
     assert parts[1][0].y() == 0.0
     assert parts[0][0].y() == 10.0
+
+
+def test_that_a_sparkline_is_made_once_for_all_paintings_of_its_size() -> None:
+    values = (1.0, 2.0, float("nan"), 4.0, 3.0)
+    first = spark_lines(values, 100.0, 10.0)
+    assert spark_lines(values, 100.0, 10.0) is first
+    assert [line.size() for line in first] == [2, 2]
+    assert first[1].at(0).y() == 0.0
+    assert spark_lines(values, 200.0, 10.0)[1].at(1).x() == 200.0
 
 
 def test_that_long_text_is_shortened_and_kept_in_the_tooltip(theme: Theme, qtbot: QtBot) -> None:
