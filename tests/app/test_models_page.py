@@ -23,6 +23,8 @@ from app.viewmodels.application import Application
 from app.viewmodels.model_table import COLUMNS, CheckpointsModel
 from app.viewmodels.models import there
 from app.views.checkpoints_panel import CheckpointsPanel
+from app.views.data_panel import DataPanel
+from app.views.density import ROW_HEIGHTS
 from app.views.dialogs import Dialogs
 from app.views.export_menu import OTHER_PRECISION
 from app.views.models_page import ModelsPage
@@ -880,3 +882,22 @@ def test_that_a_fraction_of_a_loss_within_noise_is_no_number_here_either(
         if section.title == "Scores"
     ]
     assert facts[0].value.endswith(f"fraction {told}")
+
+
+def test_that_the_panel_of_datasets_is_made_when_somebody_looks_at_it(
+    desk: Desk, theme: Theme, qtbot: QtBot
+) -> None:
+    settings = Settings(density="roomy")
+    page = ModelsPage(desk.application, settings, theme, desk.dialogs)
+    desk.kept.append(page)
+    qtbot.addWidget(page)
+    page.show()
+    assert not page.findChildren(DataPanel)
+    wanted: list[bool] = []
+    page.new_wanted.connect(lambda: wanted.append(True))
+    qtbot.mouseClick(button(page, "Part: Data"), Qt.MouseButton.LeftButton)
+    (made,) = page.findChildren(DataPanel)
+    assert made is page.data
+    assert made.list.verticalHeader().defaultSectionSize() == ROW_HEIGHTS["roomy"]
+    made.new_wanted.emit()
+    assert wanted == [True]
