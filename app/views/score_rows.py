@@ -23,7 +23,7 @@ def score_rows(
 ) -> tuple[list[Column], list[list[Cell]]]:
     """Task, protocol, one column a checkpoint, then the gain and the recovered fraction where they exist.
 
-    Beside several recovered stages these two stand behind the one they judge, and name it.
+    Beside several recovered stages these two stand behind the one they judge, and the gain names it.
 
     `runs` are the compared runs and `hues` their colours; with two or more, each line names its run.
     The lines of one run name the recovered stage where it has several.
@@ -72,8 +72,8 @@ def _verdict(table: ScoreTable, with_gain: bool, with_fraction: bool) -> list[Co
         found.append(Column(f"{of}gain", tip=gain, optional=GAIN_GOES))
     if with_fraction:
         tip = f"Of {table.delta_title}. {FRACTION_TIP}" if table.judged else FRACTION_TIP
-        goes = FRACTION_GOES if of else 0  # a long heading must not cost the names of the tasks
-        found.append(Column(f"{of}fraction", tip=tip, optional=goes))
+        goes = FRACTION_GOES if of else 0  # one more stage must not cost the names of the tasks
+        found.append(Column("fraction", tip=tip, optional=goes))
     return found
 
 

@@ -24,7 +24,9 @@ def test_that_gain_and_fraction_stand_behind_the_stage_they_judge_and_name_it(th
     several = ScoreTable(places, (line,), "sdft - pruned", "sdft")
     columns, (cells,) = score_rows(several, theme)
     heads = [column.title for column in columns][2:]
-    assert heads == ["pruned", "sdft", "sdft gain", "sdft fraction", "sft"]
+    assert heads == ["pruned", "sdft", "sdft gain", "fraction", "sft"]
+    (tip,) = [column.tip for column in columns if column.title == "fraction"]
+    assert tip.startswith("Of sdft - pruned. ")
     assert [cell.text for cell in cells][4:6] == ["+15.0", "0.75"]
     columns, _ = score_rows(ScoreTable(places, (line,), "sft - pruned"), theme)
     assert [column.title for column in columns][2:] == ["pruned", "sdft", "sft", "gain", "fraction"]
