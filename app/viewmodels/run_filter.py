@@ -8,17 +8,19 @@
     op     := ":" (holds) | "=" | "!=" | "<" | "<=" | ">" | ">="
 
 `key:value` asks whether a text holds the value, or a number equals it; words ask the same of name, model,
-stages, tags and notes. A time is an age (`created<2d`: within two days) or a date (`created>2026-01-31`).
+stages, tags and notes. A time is an age (`created<2d`: within two days) or a date (`created>2026-01-31`);
+`created:2d` says the same as `created<2d`, and `created:2026-01-31` is that day.
 Pure: text in, a tree out, and the tree asks a `Record` for values.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 Value = str | int | float | bool
@@ -26,6 +28,8 @@ Value = str | int | float | bool
 AGES = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 TIMES = frozenset({"created"})
 DURATIONS = frozenset({"duration"})
+NUMBERS = frozenset({"fraction", "degraded", "recovered", "loss", "seed", "lr"})
+ORDERED = ("<", "<=", ">", ">=")
 FLAGS = {"star": 1, "cross": -1}
 FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}
 ABOUT: Mapping[str, str] = {
@@ -57,6 +61,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ('"nf4, then sdft"', "these words, in this order"),
 )
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TOKEN = re.compile(
     r"""\s+
     | (?P<open>\() | (?P<close>\)) | (?P<minus>-)(?=[^\s)])
@@ -69,12 +74,14 @@ _TOKEN = re.compile(
 
 
 class FilterError(ValueError):
-    """A filter that cannot be read: what is wrong, and a way out."""
+    """A filter that cannot be read: what is wrong, a way out, and which characters of the text are meant."""
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str, start: int, end: int) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.start = start
+        self.end = end
 
 
 class Record(Protocol):
@@ -183,7 +190,13 @@ def _compile_term(term: Term, now: float) -> Test:
     key, wanted = term.key, term.value.casefold()
     number = _amount(key, wanted, now)
     op = term.op
-    if key in TIMES and op in ("<", "<=", ">", ">=") and re.fullmatch(r"[\d.]+[mhdw]", wanted):
+    aged = key in TIMES and re.fullmatch(r"[\d.]+[mhdw]", wanted) is not None
+    if aged and op in (":", "="):
+        op = "<"
+    if key in TIMES and op in (":", "=") and _DATE.fullmatch(wanted) and number is not None:
+        start, end = number, _moment(wanted, days=1) or math.inf
+        return lambda run: any(start <= float(it) < end for it in run.values(key))
+    if aged and op in ORDERED:
         op = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]  # a small age is a late time
 
     def passes(value: Value) -> bool:
@@ -232,13 +245,19 @@ def _amount(key: str, text: str, now: float) -> float | None:
         span = None if length is None else length * AGES[found[2]]
         return span if span is None or key in DURATIONS else now - span
     if key in TIMES:
-        try:
-            return datetime.fromisoformat(text).astimezone().timestamp()
-        except ValueError:
-            return _number(text)
+        moment = _moment(text)
+        return _number(text) if moment is None else moment
     if text and text[-1] in FACTORS and (plain := _number(text[:-1])) is not None:
         return plain * FACTORS[text[-1]]
     return _number(text)
+
+
+def _moment(text: str, days: int = 0) -> float | None:
+    """So many days after a date, in seconds since the epoch; None where it is none, or not in the calendar."""
+    try:
+        return (datetime.fromisoformat(text) + timedelta(days=days)).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(text: str) -> float | None:
@@ -256,8 +275,9 @@ class _Parser:
 
     def whole(self) -> Query:
         query = self._any()
-        if self._at < len(self._tokens):  # only a parenthesis ends a query early
-            raise FilterError("A “)” closes nothing.", "Remove it, or put it in quotes.")
+        closing = self._peek()
+        if closing is not None:  # only a parenthesis ends a query early
+            raise _wrong("A “)” closes nothing.", "Remove it, or put it in quotes.", closing)
         return query
 
     def _peek(self) -> re.Match[str] | None:
@@ -270,12 +290,12 @@ class _Parser:
     def _any(self) -> Query:
         parts = [self._all()]
         while self._is_or():
+            word = self._tokens[self._at]
             self._at += 1
             parts.append(self._all())
-        if len(parts) > 1 and All(()) in parts:
-            raise FilterError(
-                "“or” needs something on both sides.", 'To find the word, write "or".'
-            )
+            if All(()) in parts[-2:]:
+                hint = 'To find the word, write "or".'
+                raise _wrong("“or” needs something on both sides.", hint, word)
         return parts[0] if len(parts) == 1 else Any(tuple(parts))
 
     def _all(self) -> Query:
@@ -289,20 +309,19 @@ class _Parser:
         if token["minus"]:
             following = self._peek()
             if following is None or following["close"] is not None:
-                raise FilterError("“-” needs something after it.", 'To find a dash, write "-".')
+                raise _wrong("“-” needs something after it.", 'To find a dash, write "-".', token)
             return Not(self._one(following))
         if token["open"]:
             inner = self._any()
             if self._peek() is None:
-                raise FilterError(
-                    "A “(” is not closed.", "Add “)” at the end, or put the text in quotes."
-                )
+                hint = "Add “)” at the end, or put the text in quotes."
+                raise _wrong("A “(” is not closed.", hint, token)
             self._at += 1
             return inner
         if token["quoted"] is not None:
             return Word(token["quoted"])
         if token["bad"] is not None:
-            raise FilterError("A quote is not closed.", "Add a second quote at the end.")
+            raise _wrong("A quote is not closed.", "Add a second quote at the end.", token)
         if token["key"] is not None:
             return self._term(token)
         word = token["word"]
@@ -315,15 +334,38 @@ class _Parser:
         if self._known is not None and key not in self._known and key != "star":
             near = difflib.get_close_matches(key, self._known, n=1)
             meant = f"Did you mean “{near[0]}{op}{value}”? " if near else ""
-            raise FilterError(
-                f"There is no “{key}”.", f'{meant}To find the text itself, write "{token[0]}".'
-            )
+            hint = f'{meant}To find the text itself, write "{token[0]}".'
+            raise _wrong(f"There is no “{key}”.", hint, token)
         bare = value.strip('"')
+        following = self._peek()
+        if not value and following is not None and following["bad"] is not None:
+            raise _wrong("A quote is not closed.", "Add a second quote at the end.", following)
         if not bare and not value:
-            raise FilterError(
-                f"“{key}{op}” needs a value.", f"For example {key}{op}{_example(key)}"
-            )
+            hint = f"For example {key}{op}{_example(key)}"
+            raise _wrong(f"“{key}{op}” needs a value.", hint, token)
+        if self._known is not None:
+            _check_value(key, op, bare, token)
         return Term(key, op, bare)
+
+
+def _check_value(key: str, op: str, value: str, token: re.Match[str]) -> None:
+    """Refuse a value that no run can ever have there."""
+    if _amount(key, value.casefold(), 0.0) is not None:
+        return
+    example = f"For example {key}{op}{_example(key)}"
+    if key in TIMES:
+        raise _wrong(f"“{value}” is neither an age nor a date.", f"{example} or 2026-01-31.", token)
+    if key in DURATIONS:
+        raise _wrong(f"“{value}” is no length of time.", f"{example} or 2h.", token)
+    if key in NUMBERS:
+        raise _wrong(f"“{value}” is no number, as “{key}” is.", f"{example}.", token)
+    if op in ORDERED:
+        hint = f"To find the text, write {key}:{value}."
+        raise _wrong(f"“{op}” compares numbers, and “{value}” is none.", hint, token)
+
+
+def _wrong(message: str, hint: str, token: re.Match[str]) -> FilterError:
+    return FilterError(message, hint, *token.span())
 
 
 def _example(key: str) -> str:

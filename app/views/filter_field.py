@@ -82,10 +82,11 @@ class FilterField(QWidget):
         self._patience.setInterval(PATIENCE_MS)
         self._patience.timeout.connect(self._settle)
         self._problem = ""
+        self._wrong = (0, 0)
         self._query: Query = All(())
         self.edit.textEdited.connect(lambda _: self._offer())
         self.edit.textChanged.connect(self._read)
-        self.edit.returnPressed.connect(self._settle)
+        self.edit.returnPressed.connect(self._answer)
         self.edit.offered.connect(self._offer)
 
     def text(self) -> str:
@@ -111,7 +112,9 @@ class FilterField(QWidget):
             self._query = parse(text, self._known.keys) if text.strip() else All(())
             self._problem = ""
         except FilterError as error:
-            self._problem = f"{error.message} {error.hint}"
+            at = f"Character {error.start + 1}: " if error.start else ""
+            self._problem = f"{at}{error.message} {error.hint}"
+            self._wrong = (error.start, error.end - error.start)
         if self._problem or self._begins_key(text):
             self._patience.start()
         else:
@@ -132,6 +135,12 @@ class FilterField(QWidget):
         self.edit.setAccessibleDescription(self._problem or ABOUT_FIELD)
         if not self._problem:
             self.changed.emit(self._query)
+
+    def _answer(self) -> None:
+        """Enter was pressed: what is wrong is chosen, so that the next key replaces it."""
+        self._settle()
+        if self._problem:
+            self.edit.setSelection(*self._wrong)
 
     def _offer(self) -> None:
         """Show what may follow at the cursor."""

@@ -171,6 +171,13 @@ def test_that_stars_crosses_or_and_parentheses_combine() -> None:
         ("a or", "both sides", '"or"'),
         ("status:", "needs a value", "status:done"),
         ("foo:bar", "no “foo”", '"foo:bar"'),
+        ('name:"abc', "quote is not closed", "second quote"),
+        ("created<soon", "neither an age nor a date", "created<2d"),
+        ("created:2026-13-01", "neither an age nor a date", "2026-01-31"),
+        ("duration>long", "no length of time", "duration>30m"),
+        ("fraction>=half", "no number", "fraction>=0.5"),
+        ("seed:x", "no number", "seed:1"),
+        ("name>b", "compares numbers", "name:b"),
     ],
 )
 def test_that_an_error_says_what_is_wrong_and_a_way_out(text: str, message: str, hint: str) -> None:
@@ -178,6 +185,34 @@ def test_that_an_error_says_what_is_wrong_and_a_way_out(text: str, message: str,
         parse(text, ABOUT)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("nf4 stats:done base:x", "stats:done"),
+        ("a (b c", "("),
+        ("a b) c", ")"),
+        ('a "b', '"'),
+        ("a or or b", "or"),
+        ("star fraction>much", "fraction>much"),
+        ('x base:"y', '"'),
+    ],
+)
+def test_that_an_error_knows_the_characters_that_are_meant(text: str, meant: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse(text, ABOUT)
+    assert text[caught.value.start : caught.value.end] == meant
+
+
+def test_that_a_time_that_is_held_is_within_an_age_or_on_a_day() -> None:
+    day = datetime(2026, 6, 14).astimezone().timestamp()
+    assert passes("created:2d", created=NOW - DAY)
+    assert not passes("created:2d", created=NOW - 3 * DAY)
+    assert passes("created:2026-06-14", created=day)
+    assert passes("created=2026-06-14", created=day + DAY - 1)
+    assert not passes("created:2026-06-14", created=day - 1)
+    assert not passes("created:2026-06-14", created=day + DAY)
 
 
 def test_that_every_example_of_the_help_can_be_read() -> None:

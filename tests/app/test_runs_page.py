@@ -154,6 +154,10 @@ def test_that_a_wrong_filter_keeps_the_list_and_says_a_way_out(desk: Desk, qtbot
     qtbot.keyClick(search.edit, Qt.Key.Key_Return)
     assert "status:done" in search.error.text()
     assert search.error.isVisible()
+    search.setText("nf4 lr>lots")
+    qtbot.keyClick(search.edit, Qt.Key.Key_Return)
+    assert search.error.text().startswith("Character 5: ")
+    assert search.edit.selectedText() == "lr>lots"
     search.clear()
     assert not search.error.isVisible()
 
