@@ -187,7 +187,12 @@ def list_steps(walk: Walk) -> Iterator[Step]:
     window, application = walk.window, walk.application
     page = window.runs_page
     head, table, model = page.head, page.table, page.model
-    settled = lambda: not walk.application._reading  # noqa: E731
+    edits = application.edits
+
+    def done(words: str) -> Callable[[], bool]:
+        """The newest change is this one, and the list shows it."""
+        return lambda: edits.next_undo.endswith(words) and not application._reading
+
     yield Step("list: scroll a page down", lambda: walk.key(Qt.Key.Key_PageDown))
     yield Step("list: arrow down", lambda: walk.key(Qt.Key.Key_Down))
     yield Step("list: to the end", lambda: walk.key(Qt.Key.Key_End, ctrl=True))
@@ -220,8 +225,8 @@ def list_steps(walk: Walk) -> Iterator[Step]:
     yield Step("list: remove the column", lambda: model.remove_column(extra))
     yield Step("list: select one", lambda: table.selectRow(3))
     yield from menus(walk, "list: context menu", lambda: page._menu(table.rect().center()))
-    yield Step("list: star it", lambda: page._act("star"), settled)
-    yield Step("list: undo the star", application.edits.undo, settled)
+    yield Step("list: star it", lambda: page._act("star"), done("starred."))
+    yield Step("list: undo the star", edits.undo, done(""))
 
     def select() -> None:
         table.clearSelection()
@@ -242,11 +247,11 @@ def list_steps(walk: Walk) -> Iterator[Step]:
 
     yield Step("list: tag dialog", tags)
     yield Step("list: tag dialog closed", lambda: dialog[0].reject())
-    yield Step("list: tag 1,000", lambda: page._act("tag"), settled)
-    yield Step("list: undo the tags", application.edits.undo, settled)
+    yield Step("list: tag 1,000", lambda: page._act("tag"), done("tags."))
+    yield Step("list: undo the tags", edits.undo, done(""))
     yield Step("list: copy 1,000", lambda: page._act("copy"))
-    yield Step("list: delete 1,000", lambda: page._act("delete"), settled)
-    yield Step("list: bring 1,000 back", application.edits.undo, settled)
+    yield Step("list: delete 1,000", lambda: page._act("delete"), done("deleted."))
+    yield Step("list: bring 1,000 back", edits.undo, done(""))
     yield Step("list: select all", table.selectAll)
     yield Step("list: no selection", table.clearSelection)
 
