@@ -28,6 +28,7 @@ from app.widgets.actions import PageAction
 from app.widgets.controls import Card
 from app.widgets.lineage import STEP, LineageGraph
 from app.widgets.messages import Empty
+from app.widgets.row_hover import RowHover
 from app.widgets.theme import Theme
 
 VIEW_KEY = "models.view"
@@ -208,6 +209,7 @@ class CheckpointsPanel(Page):
         column.setSpacing(SPACING)
         self.graph = LineageGraph(self._theme, "Lineage of checkpoints")
         self.table = CheckpointTable(self._model, self._settings)
+        RowHover(self.table, self._theme)
         self.keeping = LineageKeeping(
             self, self._application, self._theme, self._dialogs, self.graph, self.table
         )

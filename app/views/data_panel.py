@@ -43,6 +43,7 @@ from app.views.splitting import restore, splitter
 from app.widgets.actions import PageAction
 from app.widgets.controls import Button, Card, Segments
 from app.widgets.messages import Empty
+from app.widgets.row_hover import RowHover
 from app.widgets.tables import HEADER_HEIGHT, ROW_HEIGHT
 from app.widgets.theme import Theme
 
@@ -150,6 +151,7 @@ class DataPanel(Page):
         self.filter.textChanged.connect(self.proxy.setFilterFixedString)
         self.list = QTableView()
         self.list.setModel(self.proxy)
+        RowHover(self.list, self._theme)
         self.list.setAccessibleName("Datasets")
         self.list.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QMenu
 from app.viewmodels.run_queue import RunQueue
 from app.views.queue_table import ROW_PX, QueueTable
 from app.widgets.controls import Button, Card
+from app.widgets.row_hover import RowHover
 from app.widgets.theme import Theme
 
 MOST_ROWS = 5
@@ -28,6 +29,7 @@ class QueuePanel(Card):
         self.pause.clicked.connect(self.toggle_pause)
         self.add_tool(self.pause)
         self.table = QueueTable(theme, queue)
+        RowHover(self.table, theme)
         self.table.acted.connect(self._act)
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.table.customContextMenuRequested.connect(self._menu)

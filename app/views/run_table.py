@@ -27,6 +27,7 @@ from PySide6.QtWidgets import QTableView
 
 from app.viewmodels.arranged_runs import ArrangedRuns
 from app.viewmodels.run_arrange import Group
+from app.widgets.row_hover import RowHover
 from app.widgets.theme import Theme
 
 ARROW_PX = 12
@@ -56,6 +57,7 @@ class RunTable(QTableView):
     def __init__(self, theme: Theme, model: ArrangedRuns) -> None:
         super().__init__()
         self._theme = theme
+        self.hover = RowHover(self, theme)
         self._runs = model
         self._kept: tuple[set[str], str, int, int] = (set(), "", 0, 0)
         model.modelAboutToBeReset.connect(self._keep)  # before the selection model forgets

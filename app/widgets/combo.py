@@ -5,7 +5,7 @@ Qt's own one cuts the words anywhere, and its list does not listen to the style 
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QWheelEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -68,6 +68,10 @@ class Combo(QComboBox):
         self.view().setMinimumWidth(max(widest + POPUP_PADDING, self.width()))
         self.view().setAccessibleName(self.accessibleName())
         super().showPopup()
+        # Qt lines the list up with the words in the box, not with the box.
+        popup, left = self.view().window(), self.mapToGlobal(QPoint(0, 0)).x()
+        most = self.screen().availableGeometry().right() + 1 - popup.width()
+        popup.move(max(min(left, most), 0), popup.y())
 
 
 class FormCombo(Combo):

@@ -243,7 +243,8 @@ class Card(QFrame):
 
     def add_tool(self, widget: QWidget) -> None:
         """Put a control at the right of the heading."""
-        self._head.addStrut(TOOL_HEIGHT)  # heads of cards side by side are of one height
+        if not isinstance(widget, QComboBox):
+            self._head.addStrut(TOOL_HEIGHT)  # heads of cards side by side are of one height
         self._head.addWidget(widget)
 
     def add_first(self, widget: QWidget) -> None:

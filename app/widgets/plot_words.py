@@ -69,8 +69,11 @@ class PlotWords:
     def tell_with(self, text: str, source: str, *, left: int, right: int, at_right: bool) -> None:
         """Show the readout and, where there is room below it, where its numbers come from."""
         self.tell(with_source(text, source), left=left, right=right, at_right=at_right)
-        if source and self.readout.geometry().bottom() > self._plot.height():
+        fits = self.readout.geometry().bottom() <= self._plot.height()
+        if source and not fits:
             self.tell(text, left=left, right=right, at_right=at_right)
+        # A tooltip with the same words would only cover the curves.
+        self._plot.setToolTip("" if fits else source)
 
     def tell(self, text: str, *, left: int, right: int, at_right: bool) -> None:
         """Show the readout, `left` pixels from the left edge or `right` from the right one."""

@@ -169,7 +169,8 @@ QTableView, QListView, QTreeView { background: $panel; alternate-background-colo
   selection-background-color: $accent_background; selection-color: $ink; }
 QTableView:focus, QListView:focus, QTreeView:focus { border-color: $accent; }
 QTableView::item { padding: 0 8px; border: none; border-bottom: 1px solid $line; }
-QTableView::item:hover, QListView::item:hover, QTreeView::item:hover { background: $hover; }
+QTableView::item:hover { background: transparent; }
+QListView::item:hover, QTreeView::item:hover { background: $hover; }
 QTableView::item:selected, QListView::item:selected, QTreeView::item:selected { background: $accent_background; color: $ink; }
 QTableView:disabled, QListView:disabled, QTreeView:disabled { color: $third; }
 QListView::item { padding: 6px 4px; border-bottom: 1px solid $line; }
@@ -215,7 +216,7 @@ QSplitter::handle:hover { background: $accent_background; }
 QSplitter::handle:pressed { background: $accent; }
 QRubberBand { background: $accent_background; border: 1px solid $accent; }
 
-QToolTip { background: $ink; color: $panel; border: none; padding: 5px 8px; font-size: ${type_caption}px; }
+QToolTip { background: $ink; color: $panel; border: none; padding: 2px 3px; font-size: ${type_caption}px; }
 QMenu { background: $panel; border: 1px solid $edge; border-radius: ${radius_control}px; padding: 4px; }
 QMenu::item { padding: 4px 24px 4px 12px; border-radius: ${radius_small}px; }
 QMenu::item:selected { background: $accent_background; }

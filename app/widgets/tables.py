@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.widgets import table_text
 from app.widgets.controls import colour_of
+from app.widgets.row_hover import RowHover
 from app.widgets.theme import Theme
 
 ROW_HEIGHT = 29
@@ -92,6 +93,7 @@ class Table(QTableWidget):
         self.horizontalHeader().setSectionsClickable(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.hover = RowHover(self, theme)
         theme.changed.connect(self._recolour)
 
     def show_rows(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
