@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.viewmodels import presets
 from app.viewmodels.new_run import NewRunViewModel
 from app.viewmodels.recipe_types import FieldView
 from core.recipe.files import parse_text
@@ -294,3 +295,28 @@ def test_that_form_defaults_are_those_of_the_engine(bench: Bench) -> None:
         if view.is_default and not view.multiple:
             default = getattr(spec, name)
             assert view.value == (str(default) if view.kind == "choice" else default), name
+
+
+def test_that_what_was_undone_is_gone_once_something_else_changes(bench: Bench) -> None:
+    bench.model.set("stages.1.max_steps", 7)
+    bench.model.undo()
+    assert bench.model.can_redo
+    bench.model.set("seed", 3)
+    assert not bench.model.can_redo
+    bench.model.redo()
+    assert bench.raw()["seed"] == 3
+    assert "max_steps" not in bench.raw()["stages"][1]
+
+
+def test_that_settings_cannot_say_what_was_taken_away() -> None:
+    before = {"seed": 1, "stages": [{"id": "a"}]}
+    assert presets.overrides(before, {**before, "seed": 2}) == ["seed=2"]
+    assert presets.overrides(before, {"stages": [{"id": "a"}]}) is None
+    assert presets.overrides(before, {"seed": 1, "stages": []}) is None
+
+
+def test_that_epochs_rest_only_while_steps_are_given(bench: Bench) -> None:
+    bench.model.select("1")
+    assert bench.field("stages.1.num_train_epochs").idle == ""
+    bench.model.set("stages.1.max_steps", 7)
+    assert "epochs do not count" in bench.field("stages.1.num_train_epochs").idle

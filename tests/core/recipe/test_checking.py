@@ -54,3 +54,29 @@ def test_that_stages_before_it_stay_as_they_are_so_that_their_checkpoints_are_fo
 def test_that_a_recipe_without_sdft_has_nothing_to_check() -> None:
     with pytest.raises(UserError, match="Add an sdft stage"):
         demonstration_recipe(_recipe("benchmarks"))
+
+
+def test_that_the_check_neither_stops_early_nor_saves_nor_scores_ahead() -> None:
+    recipe = _recipe("two_stage")
+    telling = {
+        "eval_steps": 5,
+        "early_stopping_patience": 2,
+        "save_steps": 5,
+        "teacher_cache_steps": 4,
+        "max_steps": 50,
+        "gradient_accumulation_steps": 8,
+    }
+    stages = [
+        it.model_copy(update=telling) if isinstance(it, SdftSpec) else it for it in recipe.stages
+    ]
+    short = demonstration_recipe(recipe.model_copy(update={"stages": stages}), "two_stage")
+    (stage,) = [it for it in short.stages if it.id == "two_stage"]
+    found = {name: getattr(stage, name) for name in telling}
+    assert found == {
+        "eval_steps": 0,
+        "early_stopping_patience": None,
+        "save_steps": 0,
+        "teacher_cache_steps": 0,
+        "max_steps": 1,
+        "gradient_accumulation_steps": 1,
+    }
