@@ -56,5 +56,6 @@ class Activity:
             note=note,
             brief=brief,
             progress=running.progress if running is not None else None,
+            stage_left=running.stage_left if running is not None else None,
             created=entry.row.created if entry is not None else 0.0,
         )

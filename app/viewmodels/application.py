@@ -53,6 +53,8 @@ from core.store.store import Store
 logger = logging.getLogger(__name__)
 
 SAMPLE_TAG = "sample"
+MOST_FOLLOWED = 4
+"""Running runs that are followed without being opened, for their progress in the queue."""
 RECONCILE_SECONDS = 10
 """How often runs that nobody watches are looked after for a worker that vanished."""
 
@@ -303,6 +305,10 @@ class Application(QObject):
         self._listing = snapshot.listing
         self._ends.listed(before, snapshot.listing, self._workers.is_watched)
         self.runs.take(snapshot.listing)
+        for uid in self._listing.running[:MOST_FOLLOWED]:
+            row = self._row(uid)
+            if row is not None and liveness.is_live(row):
+                self._open.model(uid)  # its progress is shown, whoever started it
         for uid, model in self._open.items():
             row = self._row(uid)
             if row is not None:
@@ -358,6 +364,7 @@ class Application(QObject):
                 if told:
                     self.message.emit(level, told, hint)
         self._deletion.ended(uid)
+        self._open.tidy(self._workers.is_watched)
         self.refresh()
 
     def _look_after(self) -> None:

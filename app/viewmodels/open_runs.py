@@ -52,6 +52,10 @@ class OpenRuns:
         One that is watched is kept, and a page that still shows one keeps it alive.
         """
         self._models[uid] = self._models.pop(uid)
+        self.tidy(is_watched)
+
+    def tidy(self, is_watched: Callable[[str], bool]) -> None:
+        """Let go of those opened long ago: runs that were only followed are opened by nobody."""
         idle = [other for other in self._models if not is_watched(other)]
         for other in idle[: max(0, len(self._models) - KEPT_OPEN)]:
             self._models.pop(other).setParent(None)

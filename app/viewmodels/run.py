@@ -225,6 +225,12 @@ class RunViewModel(RunReadings):
         return pace.left(self._fold.strip) if self.status == "running" else ""
 
     @property
+    def stage_left(self) -> float | None:
+        """Seconds that the stage at work still takes; None where nobody knows."""
+        progress = self._fold.strip.current_progress if self.status == "running" else None
+        return None if progress is None else progress.eta
+
+    @property
     def brief_text(self) -> str:
         """ "128 / 200, 12 m left"; "" when nothing runs."""
         return pace.brief(self._fold.strip) if self.status == "running" else ""

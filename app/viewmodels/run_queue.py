@@ -252,6 +252,8 @@ class RunQueue(QAbstractTableModel):
         if length is None and run.progress is not None and run.progress >= TELLING_SHARE:
             length = passed / run.progress
         left = length - passed if length is not None else 0.0
+        if left > 0 and run.stage_left is not None:
+            left = max(left, run.stage_left)  # the whole never ends before the stage at work
         return left if left > 0 else None  # it takes longer than the earlier one: nobody knows
 
     # Qt's interface

@@ -281,7 +281,7 @@ class RunSummary:
     """A run where only its name and state are needed: the queue, the chips of Compare.
 
     `progress` is 0-1 or None; `note` says the rest in a few words ("sdft: step 128 / 200, 12 m left"),
-    `brief` in those that fit the rail ("128 / 200, 12 m left").
+    `brief` in those that fit the rail ("128 / 200, 12 m left"), `stage_left` is what the note says is left.
     In comparisons `letter` stands for the run where there is little room, `short` is what is own to its name.
     """
 
@@ -293,6 +293,7 @@ class RunSummary:
     note: str = ""
     brief: str = ""
     progress: float | None = None
+    stage_left: float | None = None
     created: float = 0.0
     tags: tuple[str, ...] = field(default=())
     letter: str = ""

@@ -33,10 +33,12 @@ from app.viewmodels.application import Application
 from app.viewmodels.run_cells import UID_ROLE
 from app.viewmodels.run_queue import COLUMNS, MIME, NOT_KNOWN, RECKONED
 from app.viewmodels.types import RunSummary
+from app.views import run_notices
 from app.views.queue_panel import QueuePanel
 from app.views.queue_table import QueueTable
+from app.widgets.messages import Notice
 from app.widgets.theme import Theme
-from core.events import RunFinished, RunStarted
+from core.events import Progress, RunFinished, RunStarted, StageStarted
 from core.store.home import Home
 from core.store.store import Store
 from tests.app.test_viewmodels_run import RECIPE, STAGES
@@ -459,7 +461,48 @@ def test_that_without_an_earlier_run_the_end_is_reckoned_by_the_share_that_is_do
     assert left is not None
     assert left == pytest.approx(3 * passed, abs=3.0)
     assert queue._left(replace(summary, progress=0.05)) is None
+    assert queue._left(replace(summary, stage_left=900.0)) == 900.0  # at least what the note says
     assert queue._left(replace(summary, progress=None)) is None
+
+
+def test_that_a_running_run_which_nobody_opened_shows_its_progress(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    other = queued(desk.store, "of another window")
+    desk.store.claim(other, os.getpid(), psutil.Process().create_time())
+    stage = STAGES[0].id
+    desk.store.record(
+        other,
+        [
+            RunStarted(session=1, stages=STAGES, environment={}),
+            StageStarted(stage=stage),
+            Progress(stage=stage, done=3, total=4, unit="step", eta=60.0),
+        ],
+    )
+
+    def note() -> str:
+        queue = desk.application.queue
+        return str(queue.index(0, COLUMNS.index("note")).data() or "")
+
+    def told() -> bool:
+        desk.application.queue.refresh()
+        return "step 3 / 4" in note()
+
+    qtbot.waitUntil(told, timeout=10_000)
+
+
+def test_that_the_notice_of_a_paused_queue_goes_when_it_goes_on(
+    desk: Desk, panel: QueuePanel, theme: Theme, qtbot: QtBot
+) -> None:
+    notice = Notice(theme)
+    qtbot.addWidget(notice)
+    run_notices.connect(notice, desk.application)
+    desk.application.queue.found.emit(3)
+    assert notice.isVisible()
+    desk.application.queue.refresh()
+    assert notice.isVisible()
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton, pos=QPoint(5, 5))
+    assert not notice.isVisible()
 
 
 def test_that_an_empty_queue_takes_no_room(home: Home, theme: Theme, qtbot: QtBot) -> None:
