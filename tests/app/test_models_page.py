@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -35,6 +36,7 @@ from app.widgets.lineage_paint import mark_of
 from app.widgets.theme import Theme
 from core.engine.shelf import ShelfReader
 from core.events import RunFinished, TaskEvaluated
+from core.lm.checkpoint import folder_of
 from core.store.home import Home
 from core.store.store import Store
 from tests.helpers.fake_hub import REPOSITORY, FakeHub
@@ -451,6 +453,22 @@ def test_that_a_home_without_any_files_shows_its_lineage(tmp_path: Path) -> None
         nodes = model_words.nodes(ShelfReader(home)(store))
     assert there(nodes) == nodes
     assert len(nodes) == 2
+
+
+def test_that_a_branch_is_as_new_as_the_newest_of_it_and_leads_there_without_a_gap(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    with Store.open(home.database) as store:
+        lay_out(home, store)
+        later_run(home, store, "middle", ("mid",), created=300.0, files=True)
+        later_run(home, store, "newest", ("deep",), created=500.0, files=True, parent="nf4")
+        shutil.rmtree(folder_of(home.checkpoints, ids("nf4")))
+        nodes = model_words.nodes(ShelfReader(home)(store))
+    shown = [node.title for node in there(nodes)]
+    assert shown == ["base", "nf4", "deep", "lora", "lora2", "prune", "mid"]
+    assert there(nodes)[1].gone
 
 
 def test_that_what_is_looked_at_stays_in_its_place_when_another_comes_in(

@@ -114,22 +114,29 @@ def lay_out(home: Home, store: Store, *, name: str = "first") -> str:
 
 
 def later_run(
-    home: Home, store: Store, name: str, stages: tuple[str, ...], *, created: float, files: bool
+    home: Home,
+    store: Store,
+    name: str,
+    stages: tuple[str, ...],
+    *,
+    created: float,
+    files: bool,
+    parent: str = "base",
 ) -> str:
-    """A finished run whose stages each made a checkpoint out of `base`, with files or without; its id."""
+    """A finished run whose stages each made a checkpoint out of `parent`, with files or without; its id."""
     uid = store.queue_run("{}", name=name, seed=7, base="tiny", created=created)
     store.claim(uid, 999_999_999, 1.0)
-    plan = (PlannedStage(id=it, kind="sdft", source="base", role="recovered") for it in stages)
+    plan = (PlannedStage(id=it, kind="sdft", source=parent, role="recovered") for it in stages)
     events: list[Event] = [RunStarted(session=1, stages=tuple(plan), environment={})]
     for it in stages:
         folder = folder_of(home.checkpoints, ids(it))
         if files:
-            write(home, it, "base", "sdft", "full")
+            write(home, it, parent, "sdft", "full")
         events += [
             CheckpointSaved(
                 stage=it,
                 identity=ids(it),
-                parent=ids("base"),
+                parent=ids(parent),
                 stage_kind="sdft",
                 path=folder.relative_to(home.path).as_posix(),
                 bytes=100,
