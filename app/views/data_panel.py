@@ -6,6 +6,7 @@ Half of the page "Models and data"; it has no margins of its own.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
 from PySide6.QtGui import (
@@ -37,6 +38,7 @@ from app.views.data_items import ItemsView
 from app.views.data_leaks import LeaksView
 from app.views.data_lengths import LengthsView
 from app.views.data_progress import ReadingProgress
+from app.views.density import apply as apply_density
 from app.views.dialogs import Dialogs
 from app.views.page import Page
 from app.views.splitting import restore, splitter
@@ -64,6 +66,12 @@ PART = "data.part"
 LIST_HEIGHT = 206
 
 _View = ItemsView | ColumnsView | LengthsView | LeaksView | FiguresView
+LATER: dict[str, type[ColumnsView | LengthsView | LeaksView | FiguresView]] = {
+    "columns": ColumnsView,
+    "lengths": LengthsView,
+    "leaks": LeaksView,
+    "figures": FiguresView,
+}
 
 
 class DataPanel(Page):
@@ -186,22 +194,9 @@ class DataPanel(Page):
         card.add_tool(self.part)
         card.add_tool(self.use)
         self.items = ItemsView(model, settings, theme)
-        self.columns = ColumnsView(model, settings, theme)
-        self.lengths = LengthsView(model, settings, theme)
-        self.leaks = LeaksView(model, settings, theme)
-        self.figures = FiguresView(model, settings, theme)
         self.empty = Empty(theme, "database", "No dataset chosen", TEACHING)
         self.empty.add_action("Import data…", "file-plus", self._import_file)
-        self.columns.item_wanted.connect(self._show_item)
-        self.figures.item_wanted.connect(self._show_item)
-        self.lengths.item_wanted.connect(self._show_item)
-        self._views: dict[str, _View] = {
-            "items": self.items,
-            "columns": self.columns,
-            "lengths": self.lengths,
-            "leaks": self.leaks,
-            "figures": self.figures,
-        }
+        self._views: dict[str, _View] = {"items": self.items}
         self.stack = QStackedWidget()
         whole = QWidget()
         column = QVBoxLayout(whole)
@@ -211,6 +206,38 @@ class DataPanel(Page):
             self.stack.addWidget(view)
         card.body.addWidget(whole, 1)
         return card
+
+    # the views that are made when somebody looks at them first: all at once would take too long
+
+    @property
+    def columns(self) -> ColumnsView:
+        """Which column is what."""
+        return cast(ColumnsView, self._view("columns"))
+
+    @property
+    def lengths(self) -> LengthsView:
+        """How long the items are."""
+        return cast(LengthsView, self._view("lengths"))
+
+    @property
+    def leaks(self) -> LeaksView:
+        """What two datasets share."""
+        return cast(LeaksView, self._view("leaks"))
+
+    @property
+    def figures(self) -> FiguresView:
+        """Figures of the whole dataset."""
+        return cast(FiguresView, self._view("figures"))
+
+    def _view(self, part: str) -> _View:
+        view = self._views.get(part)
+        if view is None:
+            view = self._views[part] = LATER[part](self._model, self._settings, self._theme)
+            if not isinstance(view, LeaksView | ItemsView):
+                view.item_wanted.connect(self._show_item)
+            apply_density(view, self._settings.density)
+            self.stack.addWidget(view)
+        return view
 
     def _keys(self) -> None:
         for keys, act in (
@@ -267,7 +294,7 @@ class DataPanel(Page):
         if nothing:
             self.stack.setCurrentWidget(self.empty)
             return
-        view = self._views[part]
+        view = self._view(part)
         self.stack.setCurrentWidget(view)
         view.refresh()
 
