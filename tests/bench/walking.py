@@ -74,6 +74,7 @@ class Walk:
         self.theme = Theme(self.qt, "light")  # type: ignore[arg-type]
         self.turns = Turns()
         self.acts: list[Act] = []
+        self.failed = False
         self._steps: Iterator[Step] = iter(())
         self._step: Step | None = None
         self._begun = 0.0
@@ -92,12 +93,21 @@ class Walk:
         QTimer.singleShot(0, self._next)
         self._timer.start()
         self.qt.exec()
+        if self.failed:
+            raise RuntimeError("a step failed")
+
+    def fail(self, *error: Any) -> None:
+        """An error in a step ends the walk."""
+        sys.__excepthook__(*error)
+        self.failed = True
+        self._timer.stop()
+        self.qt.exit(1)
 
     def _next(self) -> None:
         self._step = next(self._steps, None)
         if self._step is None:
             self._timer.stop()
-            self.qt.quit()
+            self.qt.exit(0)  # `quit` would close the window first
             return
         self._begun = time.perf_counter()
         QTimer.singleShot(0, self._do)
@@ -520,6 +530,7 @@ def main() -> None:
     try:
         files = sorted((home.path / "data").glob("*.jsonl"))
         walk = Walk(home, files)
+        sys.excepthook = walk.fail
         collector = Collector()
         if sys.argv[1] == "growth":
             record: dict[str, object] = growth(walk)
