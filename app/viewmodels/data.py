@@ -200,7 +200,7 @@ class DataViewModel(QObject):
     def roles(self) -> tuple[RoleView, ...]:
         """The form of the columns; empty before a row was looked at."""
         survey = self.items.survey
-        rows = survey.rows if survey is not None else 1
+        rows = survey.readable if survey is not None else 1
         return roles(self._draft, self._fields, rows) if self._fields else ()
 
     @property

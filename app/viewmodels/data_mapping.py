@@ -104,6 +104,6 @@ def _problem(role: str, column: str, known: Mapping[str, tuple[str, int]], rows:
         return f"This column holds a {kind}, not a text." if kind else "This column is empty."
     if role == "prompt" and filled < rows:
         return f"Empty in {rows - filled:,} of {rows:,} rows."
-    if role == "choices" and kind not in ("list", "text"):
+    if role == "choices" and not any(it in kind for it in ("list", "text")):
         return f"This column holds a {kind or 'nothing'}, not a list of options."
     return ""

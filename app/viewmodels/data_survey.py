@@ -15,7 +15,7 @@ class SurveyView:
 
     Attributes:
         format: "" where the rows fit none; `trouble` then says why and what to do.
-        rows, items, faulty: in the file, that are items, and that are none.
+        rows, readable, items, faulty: in the file, that can be read, that are items, and that are none.
         fields: name, kind, in how many rows, and an example of each column.
         faults: number of a row, what is wrong with it, what to do; the first ones.
         facts: statistics as (what, figure, help).
@@ -27,6 +27,7 @@ class SurveyView:
     format: str
     trouble: tuple[str, str]
     rows: int
+    readable: int
     items: int
     faulty: int
     fields: tuple[tuple[str, str, int, str], ...]
@@ -44,6 +45,8 @@ class SurveyView:
     @property
     def headline(self) -> str:
         """ "tool use · 114 items"."""
+        if not self.rows:
+            return "no rows"
         if not self.format:
             return f"{self.rows:,} rows · {data_words.FORMAT['']}"
         broken = f" · {self.faulty:,} broken" if self.faulty else ""
@@ -56,6 +59,7 @@ def survey_view(record: Mapping[str, Any]) -> SurveyView:
         format=record["format"],
         trouble=(record["trouble"][0], record["trouble"][1]),
         rows=record["rows"],
+        readable=record["readable"],
         items=record["items"],
         faulty=record["faulty"],
         fields=tuple(

@@ -68,6 +68,8 @@ def problems(entry: Entry) -> str:
         return "changed since the import"
     if entry.known is None:
         return ""
+    if not entry.known.rows:
+        return "no rows"
     if not entry.known.format:
         return "columns to be named"
     if entry.known.faulty:

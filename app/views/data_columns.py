@@ -111,6 +111,8 @@ class ColumnsView(QWidget):
             self.about.setText("Each row is put together from the columns chosen here.")
         elif survey is None:
             self.about.setText("")
+        elif not survey.rows:
+            self.about.setText(" ".join(survey.trouble))
         elif recognised:
             self.about.setText(
                 f"The rows are read as {data_words.FORMAT[recognised]}; choose “own columns” to say otherwise."
@@ -119,7 +121,13 @@ class ColumnsView(QWidget):
             self.about.setText(
                 "The rows fit no known format: choose “own columns” and the column of the prompt."
             )
-        for view in model.roles():
+        views = model.roles()
+        if not views:  # nothing is known of this one's columns: those of another do not stay
+            for box in self.boxes.values():
+                box.clear()
+            for wrong in self.problems.values():
+                wrong.hide()
+        for view in views:
             box, wrong = self.boxes[view.role], self.problems[view.role]
             names = list(dict.fromkeys(["", *model.columns, *filter(None, [view.column])]))
             if [box.itemData(place) for place in range(box.count())] != names:

@@ -14,7 +14,7 @@ STOP_TIP = "Items can be looked at all the same; the figures need all rows"
 
 
 class ReadingProgress(QWidget):
-    """Shows the progress of `items`; nothing where there is none."""
+    """A line with the progress of `items`; hidden where there is none."""
 
     def __init__(self, items: ItemsViewModel, theme: Theme) -> None:
         super().__init__()
@@ -28,6 +28,7 @@ class ReadingProgress(QWidget):
         row.setSpacing(6)
         row.addWidget(self.told)
         row.addWidget(self.stop)
+        row.addStretch(1)
         items.progress.connect(self._show)
         self.refresh()
 
@@ -37,7 +38,7 @@ class ReadingProgress(QWidget):
         self.stop.setText(" Read all rows" if stopped else " Stop")
         self.stop.setAccessibleName(GO_ON if stopped else STOP)
         self.stop.set_icon("caret-right" if stopped else "x")
-        self.stop.setVisible(stopped or bool(self.told.text()))
+        self.setVisible(stopped or bool(self.told.text()))
 
     def page_actions(self) -> tuple[PageAction, ...]:
         """The same from the keyboard."""
@@ -48,7 +49,7 @@ class ReadingProgress(QWidget):
         )
 
     def _show(self, told: str) -> None:
-        self.told.setText(told)
+        self.told.setText(f"all rows: {told}" if told else "")
         self.refresh()
 
     def _stop_or_go_on(self) -> None:

@@ -27,7 +27,16 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) 
     Raises:
         UserError: the tokenizer has no chat template, or the template rejects the conversation.
     """
-    return _ids(tokenizer, _rendered(tokenizer, messages, generation_prompt=True))
+    return _ids(tokenizer, prompt_text(tokenizer, messages))
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """The same as text: what the tokenizer is given, to the letter.
+
+    Raises:
+        UserError: as `prompt_ids`.
+    """
+    return _rendered(tokenizer, messages, generation_prompt=True)
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -235,10 +235,23 @@ def _messages(fields: Mapping[str, Any], identity: str) -> Example:
 
 def _message(turn: Any, place: str) -> Message:
     if not isinstance(turn, Mapping) or turn.get("role") not in ROLES:
-        raise Misfit(f"{place} has no role out of {', '.join(ROLES)}")
-    if not isinstance(turn.get("content"), str):
-        raise Misfit(f"{place} has no text as content")
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        had = f"the role {role}" if role else "no role"
+        raise Misfit(f"{place} has {had}; known are {', '.join(ROLES)}")
+    content = turn.get("content")
+    if not isinstance(content, str):
+        raise Misfit(f"{place} has {_held(turn, content)} as content; only texts are read")
     return Message(cast(RoleName, turn["role"]), turn["content"])
+
+
+def _held(turn: Mapping[str, Any], content: Any) -> str:
+    """What a turn has in the place of a text, in words."""
+    if isinstance(content, list):
+        kinds = {str(it.get("type", "")) for it in content if isinstance(it, Mapping)} - {""}
+        return f"parts ({', '.join(sorted(kinds))})" if kinds else "a list"
+    if content is None:
+        return "tool calls" if turn.get("tool_calls") else "nothing"
+    return "no text"
 
 
 def _columns(fields: Mapping[str, Any], identity: str, columns: Mapping[str, str]) -> Example:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from core.data.example import Example
@@ -22,6 +24,8 @@ MOST_FAULTS = 200
 MOST_REPEATS = 200
 """Repeated items that are kept; all are counted."""
 MOST_GROUPS = 200
+MIXED = " or "
+"""Between the kinds of a column that holds several."""
 SHOWN_CHARACTERS = 120
 """Of a column's first value."""
 TELL_EVERY = 1_000
@@ -54,7 +58,7 @@ class Survey:
     """What was found.
 
     Attributes:
-        rows: in the file.
+        rows: in the file; `readable` counts those that can be read, whatever they mean.
         format: as recognised or asked for; "" where it fits none.
         trouble: why it fits none, and what to do; empty texts where it does.
         fields: the columns of the rows.
@@ -68,6 +72,7 @@ class Survey:
     """
 
     rows: int
+    readable: int
     format: str
     trouble: tuple[str, str]
     fields: tuple[Field, ...]
@@ -88,6 +93,11 @@ class _Column:
     filled: int = 0
     example: str = ""
 
+    @property
+    def kind(self) -> str:
+        """The kind of its values; of several all, the most frequent first."""
+        return MIXED.join(kind for kind, _ in self.kinds.most_common())
+
     def take(self, value: Any) -> None:
         if value is None or value in ("", [], {}):
             return
@@ -103,12 +113,13 @@ def survey(items: Items, heard: Progress) -> Survey:
     groups: Counter[str] = Counter()
     seen: dict[int, int] = {}
     repeats: list[tuple[int, int]] = []
-    faulty = demonstrated = keyed = repeated = 0
+    faulty = readable = demonstrated = keyed = repeated = 0
     for number in range(len(items)):
         if number % TELL_EVERY == 0:
             heard(number, len(items))
         try:
             row = items.row(number)
+            readable += 1
             for name, value in row.fields.items():
                 columns.setdefault(name, _Column()).take(value)
             if items.trouble is not None:
@@ -131,12 +142,10 @@ def survey(items: Items, heard: Progress) -> Survey:
     named = Counter({name: count for name, count in groups.items() if name})
     return Survey(
         rows=len(items),
+        readable=readable,
         format=items.format,
         trouble=(trouble.message, trouble.hint) if trouble is not None else ("", ""),
-        fields=tuple(
-            Field(name, it.kinds.most_common(1)[0][0] if it.kinds else "", it.filled, it.example)
-            for name, it in columns.items()
-        ),
+        fields=tuple(Field(name, it.kind, it.filled, it.example) for name, it in columns.items()),
         items=0 if trouble is not None else len(items) - faulty,
         faulty=faulty,
         faults=tuple(faults),
@@ -155,19 +164,30 @@ def has_key(example: Example) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value, as its file names it: text, number, truth, list or object."""
-    if isinstance(value, bool):
-        return "truth"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, list | tuple):
-        return "list"
-    return "object" if isinstance(value, dict) else "text"
+    """The kind of a value, as its file names it: text, number, truth, list, object, time or bytes."""
+    return next((kind for types, kind in _KINDS if isinstance(value, types)), "object")
 
 
 def written(value: Any) -> str:
-    """A value as text: itself, or its JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """A value as text: itself, or its JSON; of bytes only how many."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_told)
+
+
+def _told(value: Any) -> str:
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
+
+
+_KINDS: Sequence[tuple[Any, str]] = (
+    (str, "text"),
+    (bool, "truth"),
+    (int | float | Decimal, "number"),
+    (list | tuple, "list"),
+    (dict, "object"),
+    (bytes, "bytes"),
+    (date | time | timedelta, "time"),
+    (type(None), ""),
+)
+"""Types and what they are called; the first that fits counts, for a truth is a number in Python."""
 
 
 def _first(example: Example, number: int, seen: dict[int, int]) -> int:

@@ -71,6 +71,8 @@ class Desk:
         """Item `number`: its row, and what student and teacher read, or what is wrong with it."""
         items = self.items(given, heard)
         number = int(given["number"])
+        if not len(items) and items.trouble is not None:
+            raise items.trouble
         if not 0 <= number < len(items):
             raise UserError(f"There is no item {number + 1:,}.", f"There are {len(items):,}.")
         record: dict[str, Any] = {

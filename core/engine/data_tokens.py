@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from core.data.chat import answer_ids, prompt_ids, teacher_messages
+from core.data.chat import answer_ids, prompt_ids, prompt_text, teacher_messages
 from core.data.example import Example, Message
 from core.data.survey import TELL_EVERY
 from core.engine.data_desk import Desk
@@ -79,8 +79,10 @@ class TokenDesk:
         if example.demonstration:
             sides["teacher"] = teacher_messages(example, _template(given))
         for side, messages in sides.items():
-            ids = prompt_ids(tokenizer, messages)
-            record[side] = {"text": tokenizer.decode(ids), "tokens": len(ids)}
+            record[side] = {
+                "text": prompt_text(tokenizer, messages),
+                "tokens": len(prompt_ids(tokenizer, messages)),
+            }
         return record
 
     def count(self, given: Mapping[str, Any], heard: Progress) -> Any:

@@ -88,12 +88,15 @@ def test_that_items_are_read_while_all_rows_are_looked_at_and_that_can_be_left(
 ) -> None:
     _import(application, _file(tmp_path / slow_desk.ENDLESS), qtbot)
     items = application.data.items
-    qtbot.waitUntil(lambda: panel.progress.told.text() == "3 of 40 items", timeout=WAIT_MS)
+    qtbot.waitUntil(
+        lambda: panel.progress.told.text() == "all rows: 3 of 40 items", timeout=WAIT_MS
+    )
     qtbot.waitUntil(lambda: items.item is not None, timeout=WAIT_MS)
     items.step(1)
     qtbot.waitUntil(lambda: items.item is not None and items.item.number == 1, timeout=WAIT_MS)
     panel.refresh_now()
     assert panel.columns.format.isEnabled()  # by the columns of a single row
+    assert panel.columns.boxes["prompt"].isEnabled()
     assert "messages" in application.data.columns
     assert panel.progress.stop.accessibleName() == "Stop reading all rows"
     qtbot.mouseClick(panel.progress.stop, Qt.MouseButton.LeftButton)
@@ -105,7 +108,9 @@ def test_that_items_are_read_while_all_rows_are_looked_at_and_that_can_be_left(
     assert not actions["Stop reading all rows"].enabled()
     panel.progress.stop.setFocus()
     qtbot.keyClick(panel.progress.stop, Qt.Key.Key_Return)  # it reads all rows now
-    qtbot.waitUntil(lambda: panel.progress.told.text() == "3 of 40 items", timeout=WAIT_MS)
+    qtbot.waitUntil(
+        lambda: panel.progress.told.text() == "all rows: 3 of 40 items", timeout=WAIT_MS
+    )
     _import(application, _file(tmp_path / "short.jsonl"), qtbot)  # what is left is not waited for
     _read(application, qtbot)
     assert items.survey is not None
@@ -233,6 +238,33 @@ def test_that_columns_chosen_and_not_used_yet_are_there_when_one_comes_back(
     assert not data.is_changed
     data.select(wanted)
     assert data.source["columns"] == {"prompt": "ask"}
+
+
+def test_that_an_empty_file_is_said_and_shows_nothing_of_another(
+    panel: DataPanel, application: Application, tmp_path: Path, qtbot: QtBot
+) -> None:
+    own, empty = tmp_path / "own.csv", tmp_path / "empty.jsonl"
+    own.write_text("ask,reply\n,That.\nWhat?,That.\n")
+    empty.touch()
+    data = application.data
+    _import(application, own, qtbot)
+    _read(application, qtbot)
+    panel.part.choose("columns")
+    data.set_column("prompt", "ask")
+    qtbot.waitUntil(lambda: data.items.source == data.source, timeout=WAIT_MS)
+    _read(application, qtbot)
+    panel.refresh_now()
+    assert panel.columns.problems["prompt"].text() == "Empty in 1 of 2 rows."
+    _import(application, empty, qtbot)
+    qtbot.waitUntil(lambda: data.items.survey is not None, timeout=WAIT_MS)
+    panel.refresh_now()
+    assert not panel.columns.problems["prompt"].isVisible()
+    assert panel.columns.boxes["prompt"].count() == 0
+    assert panel.columns.about.text().startswith("The data hold no items.")
+    assert panel.details.caption.text() == "no rows"
+    assert data.items.error[0] == "The data hold no items."
+    row = data.library.model.row_of(data.key)
+    assert data.library.model.index(row, 6).data() == "no rows"
 
 
 @pytest.mark.parametrize("named", ["mine", "other"])

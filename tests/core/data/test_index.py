@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,23 @@ def test_that_a_survey_counts_all_faults_and_all_that_is_missing(tmp_path: Path)
         "kind": 4,
     }
     assert told == [(0, 5)]
+
+
+def test_that_kinds_are_told_as_they_are_and_several_of_one_column_all(tmp_path: Path) -> None:
+    rows = [{"q": "a", "when": date(2026, 1, 2), "seen": b"PNG", "deep": {"x": [b"12"]}}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "k.parquet")
+    found = survey(Items(DatasetSource(file="k.parquet"), tmp_path), lambda *_: None)
+    assert [(it.name, it.kind, it.example) for it in found.fields] == [
+        ("q", "text", "a"),
+        ("when", "time", '"2026-01-02"'),
+        ("seen", "bytes", '"3 bytes"'),
+        ("deep", "object", '{"x": ["2 bytes"]}'),
+    ]
+    path = tmp_path / "mixed.jsonl"
+    path.write_text('{"q": 1}\n{"q": "a"}\n{"q": "b"}\n{"q": true}\n{"q": null}\n{broken\n')
+    found = survey(Items(DatasetSource(file=str(path)), tmp_path), lambda *_: None)
+    assert [(it.kind, it.filled) for it in found.fields] == [("text or number or truth", 4)]
+    assert (found.rows, found.readable) == (6, 5)
 
 
 def test_that_rows_of_no_known_format_still_show_their_columns(tmp_path: Path) -> None:
