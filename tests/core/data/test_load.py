@@ -249,7 +249,10 @@ def test_that_the_fingerprint_is_of_the_content(files: TinyData, tmp_path: Path)
             "line 1: answerKey 'C' is none of the labels A, B",
         ),
         ([{"text": "a", "label": 1}], "line 1 fits no known format; its fields are: text, label"),
-        ([{"messages": [{"role": "tool", "content": ""}]}], "line 1: messages[0] has the role tool"),
+        (
+            [{"messages": [{"role": "tool", "content": ""}]}],
+            "line 1: messages[0] has the role tool",
+        ),
     ],
 )
 def test_that_the_offending_field_and_line_are_named(
