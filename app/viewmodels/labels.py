@@ -8,8 +8,8 @@ from itertools import takewhile
 from string import ascii_uppercase
 
 WORDS_KEPT = 2
-WORD = re.compile(r"(?:\de-\d|[^\s\-_·,:/])+")
-"""1e-4 is one word."""
+WORD = re.compile(r"(?=[^\s\-_·,:/]*\w)(?:\de-\d|[^\s\-_·,:/])+")
+"""1e-4 is one word; a sign that stands alone, as in "45 %", is none."""
 
 
 def letter(place: int) -> str:

@@ -23,7 +23,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QTableView
+from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from app.viewmodels.arranged_runs import ArrangedRuns
 from app.viewmodels.run_arrange import Group
@@ -108,6 +108,18 @@ class RunTable(QTableView):
                 self.acted.emit(self._KEYS[key])
         else:
             super().keyPressEvent(event)
+
+    def moveCursor(
+        self, action: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier
+    ) -> QModelIndex:
+        """Home and End mean the first and the last row; a table takes them for cells of one row."""
+        rows = {
+            QAbstractItemView.CursorAction.MoveHome: 0,
+            QAbstractItemView.CursorAction.MoveEnd: self._runs.rowCount() - 1,
+        }
+        if action not in rows:
+            return super().moveCursor(action, modifiers)
+        return self._runs.index(rows[action], max(self.currentIndex().column(), 0))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Rows, then the headings of groups over them."""

@@ -66,6 +66,10 @@ def test_that_letters_go_on_after_the_alphabet() -> None:
         (["nf4 to back, seed 1", "nf4 to back, seed 2"], ("seed 1", "seed 2")),
         (["qwen-nf4-lr1e-4-s-1", "qwen-nf4-lr1e-5-s-1"], ("lr1e-4-s-1", "lr1e-5-s-1")),
         (["qwen_nf4_seed_1", "qwen_nf4_seed_2"], ("seed_1", "seed_2")),
+        (
+            ["pruned by 45 %, recovered", "pruned by 45 %, recovered (2)"],
+            ("45 %, recovered", "45 %, recovered (2)"),
+        ),
         (["one", "two"], ("one", "two")),
         (["same", "same"], ("same", "same")),
         (["alone · with a long name"], ("alone · with a long name",)),

@@ -464,3 +464,14 @@ def test_that_headings_of_groups_are_not_among_the_selected_runs(desk: Desk) -> 
     assert model.groups()
     table.selectAll()
     assert set(table.selected()) == set(desk.runs.values())
+
+
+def test_that_home_and_end_go_to_the_first_and_the_last_run(desk: Desk, qtbot: QtBot) -> None:
+    table = desk.page.table
+    table.selectRow(2)
+    qtbot.keyClick(table, Qt.Key.Key_End)
+    assert table.currentIndex().row() == table.model().rowCount() - 1
+    qtbot.keyClick(table, Qt.Key.Key_Home)
+    assert table.selected() == [desk.page.model.line_at(0)]
+    qtbot.keyClick(table, Qt.Key.Key_End, Qt.KeyboardModifier.ShiftModifier)
+    assert len(table.selected()) == table.model().rowCount()
