@@ -20,7 +20,7 @@ from app.widgets.controls import label
 
 SIZE = (380, 360)
 INSET = 8
-HINT = "Find a field: steps, seed, lr"
+HINT = "Find a field: steps, seed, rate"
 NOTHING = "No field is called that."
 _PATH = int(Qt.ItemDataRole.UserRole)
 _LIST_KEYS = (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp)

@@ -17,6 +17,7 @@ from app.viewmodels.sweep import SweepViewModel
 from core.store.home import Home
 
 WAIT_MS = 3000
+SETTLE_MS = 100
 RECIPE = """\
 schema: 1
 name: Late
@@ -104,4 +105,5 @@ def test_that_a_late_item_does_not_take_the_place_of_the_newer_one(
     model.show_stage({"kind": "sdft", "dataset": "two", "max_steps": 3}, sources, tmp_path)
     assert model.prompt.item == "two, first item"
     assert model.prompt.turns
+    qtbot.wait(SETTLE_MS)
     assert len(slow.jobs) == 2  # what is known is not read again
