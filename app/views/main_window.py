@@ -154,7 +154,9 @@ class MainWindow(QMainWindow):
         return page
 
     def show_page(self, key: str) -> None:
-        """Show a page by its key (see `app.views.pages`)."""
+        """Show a page by its key (see `app.views.pages`); one that is still being imported comes soon."""
+        if not self._imports.has(key, lambda: self.show_page(key)):
+            return
         page = self.page_at(key)
         if key != self._page:
             self.notice.leave()
@@ -167,6 +169,8 @@ class MainWindow(QMainWindow):
 
     def open_run(self, uid: str) -> None:
         """Show one run."""
+        if not self._imports.has("run", lambda: self.open_run(uid)):
+            return
         self.run_page.show_run(self.application.open_run(uid))
         self._settings.views[LAST_RUN] = uid
         self._finds.opened(uid)
@@ -205,7 +209,7 @@ class MainWindow(QMainWindow):
                 remember()
         self._settings.save()
         self.hide()
-        self._imports.wait()
+        self._imports.close()
         self.notifications.close()
         self.application.close()
         event.accept()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QThread
+from PySide6.QtCore import QObject, QThread
 
 from app.settings import Settings
 from app.viewmodels.application import Application
@@ -101,7 +102,37 @@ def is_developer(settings: Settings) -> bool:
 class PageImports(QThread):
     """Imports the pages' modules beside the event loop; the window stays alive meanwhile."""
 
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._then: Callable[[], None] | None = None
+        self.finished.connect(self._go_on)
+
     def run(self) -> None:
         """Import; the modules stay in `sys.modules`."""
         for place in LISTED:
             importlib.import_module(place.module)
+
+    def has(self, key: str, then: Callable[[], None]) -> bool:
+        """Whether a page can be made without waiting for its module; else `then` is called when it can be.
+
+        Of several wishes the newest counts.
+        """
+        place = BY_KEY[key]
+        imported = hasattr(sys.modules.get(place.module), place.name)
+        if place.early or place.hidden or imported or self.isFinished():
+            self._then = None
+            return True
+        self._then = then
+        if not self.isRunning():
+            self.start(QThread.Priority.LowPriority)
+        return False
+
+    def close(self) -> None:
+        """The window closes: forget what was wished for, and wait for the end."""
+        self._then = None
+        self.wait()
+
+    def _go_on(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -13,6 +16,7 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.run_cells import COLUMNS
+from app.views import pages
 from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
 from app.views.run_page import RunPage
@@ -20,6 +24,7 @@ from app.views.runs_page import RunsPage
 from app.widgets.theme import Theme
 from core.store.home import Home
 from tests.app.conftest import Sample
+from tests.app.shell import shell_on
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
 
@@ -406,3 +411,74 @@ def test_that_the_recipe_being_written_shows_what_it_will_need(
     assert estimates.verdict == "too_large"  # nobody looks
     page.show()
     qtbot.waitUntil(lambda: estimates.verdict == "fits", timeout=20_000)
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A page "slow" whose module is imported when the event is set."""
+    gate = threading.Event()
+    monkeypatch.setattr(threading, "slow_gate", gate, raising=False)
+    text = "import threading\nthreading.slow_gate.wait()\nclass SlowPage:\n    pass\n"
+    (tmp_path / "slow_page_of_a_test.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    place = pages.Place("slow", "Slow", "rows", "slow_page_of_a_test", "SlowPage")
+    monkeypatch.setattr(pages, "LISTED", (place,))
+    monkeypatch.setitem(pages.BY_KEY, "slow", place)
+    yield gate
+    gate.set()
+    sys.modules.pop("slow_page_of_a_test", None)
+
+
+def test_that_a_page_that_is_still_imported_is_waited_for_beside_the_event_loop(
+    slow: threading.Event, qtbot: QtBot
+) -> None:
+    imports, done = pages.PageImports(), list[str]()
+    assert not imports.has("slow", lambda: done.append("first"))
+    assert not imports.has("slow", lambda: done.append("newest"))
+    qtbot.wait(20)
+    assert done == []
+    slow.set()
+    qtbot.waitUntil(lambda: done == ["newest"])
+    assert imports.has("slow", lambda: done.append("again"))
+    assert imports.has("runs", lambda: done.append("early"))
+    qtbot.wait(0)
+    assert done == ["newest"]
+
+
+def test_that_a_wish_for_a_page_ends_with_another_page_and_with_the_window(
+    slow: threading.Event, qtbot: QtBot
+) -> None:
+    imports, done = pages.PageImports(), list[str]()
+    assert not imports.has("slow", lambda: done.append("slow"))
+    assert imports.has("settings", lambda: done.append("settings"))
+    slow.set()
+    imports.close()
+    qtbot.wait(20)
+    assert done == []
+    other = pages.PageImports()
+    slow.clear()
+    sys.modules.pop("slow_page_of_a_test")
+    assert not other.has("slow", lambda: done.append("slow"))
+    slow.set()
+    other.close()
+    qtbot.wait(20)
+    assert done == []
+
+
+def test_that_a_run_opened_before_its_page_is_imported_is_shown_when_it_is(
+    sample: Sample, theme: Theme, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[Callable[[], None]] = []
+    with shell_on(sample, theme, qtbot) as shell:
+        window = shell.window
+        with monkeypatch.context() as patch:
+            patch.setattr(pages.PageImports, "has", lambda _, key, then: wishes.append(then))
+            window.open_run(shell.runs["done"])
+            window.show_page("compare")
+        assert window.page == "runs"
+        wishes[1]()
+        assert window.page == "compare"
+        wishes[0]()
+        assert window.page == "run"
+        assert window.run_page.run is not None
+        assert window.run_page.run.uid == shell.runs["done"]
