@@ -476,6 +476,7 @@ def test_that_a_run_opened_before_its_page_is_imported_is_shown_when_it_is(
             window.open_run(shell.runs["done"])
             window.show_page("compare")
         assert window.page == "runs"
+        assert not window.findChildren(RunPage)
         wishes[1]()
         assert window.page == "compare"
         wishes[0]()
