@@ -79,6 +79,7 @@ class DataViewModel(QObject):
             submit, lambda: (self._datasets(), new_run.folder), settings, self
         )
         self.items = ItemsViewModel(self._reading, self._surveying, self._tokens, self)
+        new_run.preview.read_with(self._reading.ask)
         self.lengths = LengthsViewModel(self._tokens, self)
         self.leaks = LeaksViewModel(self._comparing, self)
         self._key = ""

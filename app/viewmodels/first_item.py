@@ -1,7 +1,7 @@
 """An item of a dataset, for looking at: read without torch, and no more of the file than it takes.
 
-Not the loader of a run (`core.data.load`): what needs `datasets` or pyarrow, and what lies on the hub, is not
-looked at; the sentence that says so is shown instead.
+Not the loader of a run (`core.data.load`): what needs `datasets` or pyarrow is not read here, but by the process
+that has them (`core.engine.data_desk`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ MOST_BYTES = 2**20
 """An item that does not end within so much of its file is not looked at."""
 DEEPEST_BYTES = 2**25
 """Nor is one that lies deeper in its file than this."""
-_WHEN_RUN = "The run reads it all the same."
-
 Row = Mapping[str, Any]
 
 
 class NoSuchItem(UserError):
     """The dataset ends before the item."""
+
+
+class Elsewhere(UserError):
+    """Another process has what it takes to read the dataset."""
 
 
 def first_item(source: DatasetSource, folder: Path, number: int = 0) -> Example:
@@ -43,6 +45,7 @@ def first_item(source: DatasetSource, folder: Path, number: int = 0) -> Example:
         number: how many items come before it.
 
     Raises:
+        Elsewhere: the dataset is not read here.
         NoSuchItem: the dataset has fewer items, as far as it is looked into.
         UserError: it cannot be looked at, or is none; the message says why.
     """
@@ -70,7 +73,7 @@ def _row(source: DatasetSource, folder: Path, number: int) -> Row:
     if source.limit is not None and number >= source.limit:
         raise NoSuchItem(f"The dataset is limited to {source.limit} items.")
     if source.hub:
-        raise UserError(f"{source.hub} is fetched from the hub when the run starts.")
+        raise Elsewhere(f"{source.hub} is not read here.")
     if source.demo:
         split = cast(Split, source.split)
         rows = demo.rows(source.demo, str(source.config), split, number + 1)
@@ -92,11 +95,11 @@ def _of_file(path: Path, number: int) -> Row:
     if path.is_dir():
         files = sorted(it for it in path.iterdir() if it.suffix.lower() in _READERS)
         if not files or (path / "state.json").exists():
-            raise UserError(f"A folder like {path.name} is not looked into here.", _WHEN_RUN)
+            raise Elsewhere(f"The folder {path.name} is not read here.")
         path = files[0]
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise UserError(f"{path.suffix or path.name} files are not looked into here.", _WHEN_RUN)
+        raise Elsewhere(f"{path.name} is not read here.")
     size, window = path.stat().st_size, MOST_BYTES
     while True:
         try:

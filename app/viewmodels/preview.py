@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.viewmodels.first_item import NoSuchItem, first_item
+from app.viewmodels.first_item import Elsewhere, NoSuchItem, first_item
 from app.viewmodels.teacher_prompt import TeacherPrompt, is_taught, teacher_prompt
-from core.data.example import Example
+from core.data.example import Example, Message
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
 
@@ -27,6 +28,8 @@ READING = ("Reading the first item…", "")
 
 _Found = Example | tuple[str, str]
 """An example, or why there is none and what to do."""
+Ask = Callable[[str, Mapping[str, Any], Callable[[Any], None], Callable[[UserError], None]], object]
+"""Puts a question to the process that reads data (`app.viewmodels.data_desk`)."""
 
 
 class PreviewViewModel(QObject):
@@ -41,6 +44,7 @@ class PreviewViewModel(QObject):
     def __init__(self, offload: Callable[..., None], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._offload = offload
+        self._ask: Ask | None = None
         self._stage: Mapping[str, Any] | None = None
         self._dataset = ""
         self._wanted: tuple[str, Path, int] | None = None  # source as JSON, folder, item
@@ -51,6 +55,10 @@ class PreviewViewModel(QObject):
         self._prompt = TeacherPrompt(why_not=NO_STAGE)
         self._timer = QTimer(self, singleShot=True, interval=LOOK_AFTER_MS)
         self._timer.timeout.connect(self._look)
+
+    def read_with(self, ask: Ask) -> None:
+        """What cannot be read here is asked of the process that reads data."""
+        self._ask = ask
 
     @property
     def prompt(self) -> TeacherPrompt:
@@ -118,9 +126,20 @@ class PreviewViewModel(QObject):
             lambda: _read(source, folder, number), lambda found: self._take(wanted, found)
         )
 
-    def _take(self, wanted: tuple[str, Path, int], found: _Found | None) -> None:
+    def _take(self, wanted: tuple[str, Path, int], found: _Found | Elsewhere | None) -> None:
         if wanted != self._wanted:
             return
+        if isinstance(found, Elsewhere):
+            if self._ask is not None:
+                source, folder, number = json.loads(wanted[0]), str(wanted[1]), wanted[2]
+                self._ask(
+                    "example",
+                    {"source": source, "folder": folder, "number": number},
+                    lambda record: self._take(wanted, _example(record)),
+                    lambda error: self._take(wanted, (error.message, error.hint)),
+                )
+                return
+            found = (found.message, found.hint)
         if found is None:  # the dataset ends before it
             self._number, self._ends = wanted[2] - 1, True
             self._wanted = (*wanted[:2], self._number)
@@ -156,10 +175,20 @@ def _source(raw: Any) -> DatasetSource | None:
         return None
 
 
-def _read(source: DatasetSource, folder: Path, number: int) -> _Found | None:
+def _example(record: Mapping[str, Any] | None) -> Example | None:
+    """An example as the process tells it."""
+    if record is None:
+        return None
+    messages = tuple(Message(role, content) for role, content in record["messages"])
+    return Example(record["id"], messages, record["demonstration"])
+
+
+def _read(source: DatasetSource, folder: Path, number: int) -> _Found | Elsewhere | None:
     try:
         return first_item(source, folder, number)
     except NoSuchItem:
         return None
+    except Elsewhere as error:
+        return error
     except UserError as error:
         return error.message, error.hint

@@ -32,6 +32,7 @@ from core.data.columnar import (
     split_of,
 )
 from core.data.demo import demo_rows
+from core.data.hub import cached
 from core.data.rows import CSV_FIELD_LIMIT, READABLE, Row, item_of, object_of
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
@@ -74,10 +75,7 @@ def rows_in(source: DatasetSource, folder: Path, heard: Heard = unheard) -> Rows
         UserError: there is no such data, or of no kind that can be read.
     """
     if source.hub:
-        raise UserError(
-            f"{source.hub} is fetched from the hub when a run starts, and not looked at before.",
-            "Download it once and give the file or folder.",
-        )
+        return _Saved(*cached(source))
     if source.demo:
         return _Held(list(demo_rows(source)))
     path = folder / Path(source.file or "").expanduser()
@@ -105,7 +103,7 @@ def readable(name: str) -> Iterator[None]:
 def _of_path(path: Path, split: str | None, heard: Heard) -> Rows:
     if path.is_dir():
         if (path / STATE).is_file() or (path / SPLITS).is_file():
-            return _Saved(path, split)
+            return _Saved(split_of(opened(path), path.name, split), path.name)
         files = sorted(it for it in path.iterdir() if it.suffix.lower() in _KINDS)
         kinds = {it.suffix.lower() for it in files}
         if len(kinds) != 1:
@@ -326,11 +324,10 @@ class _Arrow(Rows):
 
 
 class _Saved(Rows):
-    """A folder that `datasets` wrote."""
+    """A dataset of `datasets`, mapped."""
 
-    def __init__(self, path: Path, split: str | None) -> None:
-        self._name = path.name
-        self._found = split_of(opened(path), path.name, split)
+    def __init__(self, found: Any, name: str) -> None:
+        self._found, self._name = found, name
 
     def __len__(self) -> int:
         return int(self._found.num_rows)

@@ -49,6 +49,7 @@ class Desk:
         self.acts = {
             "survey": self.survey,
             "item": self.item,
+            "example": self.example,
             "find": self.find,
             "leaks": self.leaks,
             "repeats": self.repeats,
@@ -92,6 +93,18 @@ class Desk:
         except UserError as error:
             record |= {"problem": error.message, "hint": error.hint}
         return record
+
+    def example(self, given: Mapping[str, Any], heard: Progress) -> Any:
+        """What item `number` is: its turns and its demonstration, in full; None behind the last one."""
+        items = self.items(given, heard)
+        number = int(given["number"])
+        if number >= len(items) > 0:
+            return None
+        if items.trouble is not None:
+            raise items.trouble
+        found = items.example(number)
+        turns = [[it.role, it.content] for it in found.messages]
+        return {"id": found.id, "messages": turns, "demonstration": found.demonstration}
 
     def find(self, given: Mapping[str, Any], heard: Progress) -> Any:
         """The next item behind `number` (or before it, by `step` -1) whose row holds a text, in any case."""

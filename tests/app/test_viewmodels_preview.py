@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -18,6 +22,7 @@ from app.viewmodels.preview import NO_STAGE, READING, PreviewViewModel
 from app.viewmodels.teacher_prompt import TeacherPrompt
 from core.data.chat import teacher_messages
 from core.data.load import load
+from core.engine.data_desk import Desk
 from core.errors import UserError
 from core.recipe.sources import DatasetSource
 from core.recipe.template import TEACHER_TEMPLATE
@@ -72,7 +77,7 @@ def test_that_a_generated_task_is_shown_as_the_run_makes_it(tmp_path: Path) -> N
     [
         ("gone.jsonl", None, "cannot be read"),
         ("empty.jsonl", "", "holds no items"),
-        ("data.parquet", "PAR1", "not looked into"),
+        ("data.parquet", "PAR1", "is not read here"),
         ("odd.jsonl", '{"a": 1}', "fits no known format"),
         ("list.json", "[1]", "no object"),
         ("long.jsonl", '{"a": "' + "x" * MOST_BYTES, "cannot be read"),
@@ -88,7 +93,7 @@ def test_that_it_says_why_there_is_no_first_item(
 
 
 def test_that_a_hub_dataset_is_not_fetched_for_a_preview(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="when the run starts"):
+    with pytest.raises(UserError, match="not read here"):
         first_item(DatasetSource(hub="owner/data"), tmp_path)
 
 
@@ -164,6 +169,46 @@ def test_that_what_could_not_be_read_is_tried_again(folder: Path, qtbot: QtBot) 
     model.select(0)
     model.select(1)
     assert _read(model, qtbot).item == "file, first item"
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "data.arrow", "saved"])
+def test_that_what_needs_another_process_is_asked_of_it_and_shown_alike(
+    folder: Path, qtbot: QtBot, name: str
+) -> None:
+    turns = [*TURNS[:2], {"role": "assistant", "content": "For telling."}]
+    table = pyarrow.Table.from_pylist([{"messages": turns}] * 2)
+    if name == "saved":
+        datasets.disable_progress_bars()
+        datasets.Dataset(table).save_to_disk(str(folder / name))
+    elif name.endswith(".arrow"):
+        with pyarrow.ipc.new_file(str(folder / name), table.schema) as out:
+            out.write_table(table)
+    else:
+        pyarrow.parquet.write_table(table, folder / name)
+    model = _model(folder)
+    model.select(1)
+    plain = _read(model, qtbot)
+    desk = Desk()
+
+    def ask(act: str, what: Mapping[str, Any], done: Any, failed: Any) -> None:
+        try:
+            record = desk.acts[act](json.loads(json.dumps(what)), lambda *_: None)
+        except UserError as error:
+            failed(error)
+            return
+        done(json.loads(json.dumps(record)))
+
+    model.preview.read_with(ask)
+    model.set("datasets.file.file", name)
+    qtbot.waitUntil(lambda: "telling" in model.preview.prompt.text, timeout=3000)
+    assert model.preview.prompt.text == plain.text.replace("showing", "telling")
+    model.preview.turn(1)
+    qtbot.waitUntil(lambda: model.preview.prompt.item == "file, item 2", timeout=3000)
+    model.preview.turn(1)
+    qtbot.waitUntil(lambda: not model.preview.can_go_on, timeout=3000)
+    assert model.preview.number == 1
+    model.set("datasets.file.file", "gone.parquet")
+    qtbot.waitUntil(lambda: "no file" in model.preview.prompt.why_not[0], timeout=3000)
 
 
 def test_that_a_late_answer_for_another_dataset_is_not_shown(folder: Path, qtbot: QtBot) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -124,9 +125,53 @@ def test_that_a_record_with_too_many_values_names_its_line(tmp_path: Path) -> No
         rows.row(1)
 
 
-def test_that_nothing_is_downloaded(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="fetched from the hub when a run starts"):
-        rows_in(DatasetSource(hub="owner/name"), tmp_path)
+COMMITS = ("a" * 40, "b" * 40)
+
+
+def _copy(
+    cache: Path, config: str, commit: str, splits: dict[str, Sequence[dict[str, Any]]]
+) -> None:
+    """A dataset as `datasets` keeps it after a download."""
+    folder = cache / "owner___name" / config / "0.0.0" / commit
+    folder.mkdir(parents=True)
+    info = datasets.DatasetInfo(features=datasets.Dataset.from_list(list(ROWS)).features)
+    info.splits = datasets.SplitDict()
+    for split, rows in splits.items():
+        _stream(folder / f"name-{split}.arrow", rows)
+        info.splits.add(datasets.SplitInfo(split, num_examples=len(rows)))
+    info.write_to_directory(str(folder))
+
+
+def test_that_a_dataset_of_the_hub_is_read_where_it_was_fetched_and_nothing_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+
+    def rows(**fields: str) -> Any:
+        return rows_in(DatasetSource(hub="owner/name", **fields), tmp_path)
+
+    with pytest.raises(UserError, match="has not been fetched to this machine yet") as told:
+        rows()
+    assert "A run fetches it" in told.value.hint
+    _copy(tmp_path, "default", COMMITS[0], {"train": ROWS[:5], "test": ROWS[5:]})
+    with pytest.raises(UserError, match="several splits: train, test"):
+        rows()
+    with pytest.raises(UserError, match="no split dev: train, test"):
+        rows(split="dev")
+    assert [rows(split="train").row(n).fields for n in range(5)] == ROWS[:5]
+    assert rows(split="test").row(1).where == "owner/name@aaaaaaa, test, row 2"
+    _copy(tmp_path, "default", COMMITS[1], {"train": ROWS[3:7]})
+    for place, commit in enumerate(COMMITS):  # the second was fetched later
+        info = tmp_path / "owner___name/default/0.0.0" / commit / "dataset_info.json"
+        os.utime(info, (place, place))
+    assert rows(split="train").row(0).fields == ROWS[3]
+    assert rows(split="train", revision=COMMITS[0]).row(0).fields == ROWS[0]
+    with pytest.raises(UserError, match="has not been fetched"):
+        rows(split="train", revision="c" * 40)
+    _copy(tmp_path, "other", COMMITS[1], {"train": ROWS[9:]})
+    with pytest.raises(UserError, match="several configurations: default, other"):
+        rows(split="train")
+    assert rows(split="train", config="other").row(0).fields == ROWS[9]
 
 
 def test_that_a_survey_counts_all_faults_and_all_that_is_missing(tmp_path: Path) -> None:
