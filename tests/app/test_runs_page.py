@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QStyle, QStyleOptionComboBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
@@ -185,6 +185,16 @@ def test_that_the_help_offers_examples_that_can_be_clicked(desk: Desk, qtbot: Qt
     menu.actions()[0].trigger()
     menu.close()
     assert desk.page.head.search.text() == filter_field.EXAMPLES[0][0]
+
+
+def test_that_a_picker_opens_a_list_below_it_and_no_menu_that_cuts_its_last_entry(
+    desk: Desk,
+) -> None:
+    picker = desk.page.head.status
+    option = QStyleOptionComboBox()
+    option.initFrom(picker)
+    hint = QStyle.StyleHint.SH_ComboBox_Popup
+    assert not picker.style().styleHint(hint, option, picker)
 
 
 def test_that_very_many_runs_are_copied_off_the_windows_thread(
