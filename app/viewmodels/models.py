@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.viewmodels import model_words, words
+from app.viewmodels.loss_words import loss
 from app.viewmodels.model_words import NodeView, Section
 from core.engine import removal
 from core.engine.removal import KEPT_SECONDS, Removal
@@ -284,7 +285,7 @@ class ModelsViewModel(QObject):
                 "This checkpoint is being exported.", "Cancel the export, or wait for its end."
             )
         names = model_words.names_of(self._look.shelf)
-        title, text = model_words.loss(plan, names)
+        title, text = loss(plan, names)
         keys = frozenset(it.identity for it in plan.items)
         return Question(
             title, text, "Delete" if len(keys) == 1 else f"Delete all {len(keys)}", keys
