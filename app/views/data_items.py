@@ -29,6 +29,8 @@ NUMBER_WIDTH = 84
 SEARCH_WIDTH = 220
 CELL_CHARACTERS = 300
 """Of a value in the table of the row; the whole stands beside it."""
+MOST_SHOWN = 8_000
+"""Characters in one pane: laying out more takes longer than the window may stand still."""
 TURN_GAP = "\n\n"
 Turns = Sequence[tuple[str, str]]
 """Who speaks ("" for nobody), and the text."""
@@ -70,13 +72,20 @@ class ItemPane(QWidget):
         ground.setBackground(QColor(tokens.accent_background))
         cursor = QTextCursor(self.text.document())
         cursor.beginEditBlock()
-        for place, (role, text) in enumerate(turns):
+        room = MOST_SHOWN
+        for place, (role, whole) in enumerate(turns):
+            text, room = whole[:room], room - len(whole[:room])
             if role:
                 cursor.insertText(f"{TURN_GAP if place else ''}{role}\n", speaker)
             before, found, after = text.partition(tinted) if tinted else (text, "", "")
             cursor.insertText(before, plain)
             cursor.insertText(found, ground)
             cursor.insertText(after, plain)
+        more = sum(len(text) for _, text in turns) - MOST_SHOWN
+        if more > 0:
+            cursor.insertText(
+                f"{TURN_GAP}… and {more:,} more characters; “Copy the item” has them", speaker
+            )
         cursor.endEditBlock()
         self.text.verticalScrollBar().setValue(0)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.data_desk import DataDesk
 from app.viewmodels.data_pace import DataPace
+from app.views.data_items import MOST_SHOWN
 from app.views.data_panel import DataPanel
 from app.views.dialogs import Dialogs
 from app.widgets.theme import Theme
@@ -343,3 +345,20 @@ def test_that_a_rate_is_told_once_it_is_known_and_begins_anew_with_each_phase(
     pace = DataPace(lambda: next(times))
     said = [pace.told(Report(1, done, of, unit)) for _, done, of, unit in reports]
     assert said[-1] == told
+
+
+def test_that_a_very_long_item_is_shown_in_part_says_so_and_is_copied_whole(
+    panel: DataPanel, application: Application, tmp_path: Path, qtbot: QtBot
+) -> None:
+    path, asked = tmp_path / "long.jsonl", "word " * 9_000 + "end"
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": asked}]
+    path.write_text(json.dumps({"messages": turns}) + "\n")
+    _import(application, path, qtbot)
+    _read(application, qtbot)
+    panel.refresh_now()
+    shown = panel.items.reading.student.text.toPlainText()
+    more = len("Be brief.") + len(asked) - MOST_SHOWN
+    assert shown.endswith(f"… and {more:,} more characters; “Copy the item” has them")
+    assert len(shown) < MOST_SHOWN + 200
+    panel.items.copy()
+    assert QGuiApplication.clipboard().text().endswith(f"[user]\n{asked}")
