@@ -12,6 +12,7 @@ from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.glossary import explain
 from app.viewmodels.types import Profile
 from app.views.chart_tile import WILSON, hues, smoothing_words
+from app.views.compare_looks import Looks
 from app.views.keeping import COPY_KEYS, Keeper
 from app.views.run_charts import SMOOTHING, SMOOTHING_TIP
 from app.views.splitting import restore, splitter
@@ -132,14 +133,14 @@ class CompareCharts(QWidget):
         self.smoothing.hide()
         self._overlay_card.set_caption(WILSON)
         bands = self._model.accuracy(task)
-        look = self._look()
+        looks = Looks(self._theme, self._model.runs())
         alone = len({band.run for band in bands}) == len(bands)
         own = hues([band.role for band in bands], self._theme)
         self.overlay.set_source(self._model.task_source(task))
         self.overlay.set_lines(
             Line(
                 f"{band.run}/{band.stage}",
-                *_named(look[band.run], band.title, stage_hue, alone=alone),
+                *looks.next(band.run, band.title, stage_hue, alone=alone),
                 band.x,
                 band.y,
                 band.low,
@@ -153,14 +154,14 @@ class CompareCharts(QWidget):
         self._overlay_card.set_caption(self._model.key_title(key)[1] if key else "")
         curves = self._model.overlay(key) if key else ()
         self.smoothing.setVisible(any(not curve.sparse for curve in curves))
-        look = self._look()
+        looks = Looks(self._theme, self._model.runs())
         alone = len({curve.run for curve in curves}) == len(curves)
         own = hues([curve.role for curve in curves], self._theme)
         self.overlay.set_source(self._model.metric_source(key))
         self.overlay.set_lines(
             Line(
                 f"{curve.run}/{curve.stage}",
-                *_named(look[curve.run], curve.stage, stage_hue, alone=alone),
+                *looks.next(curve.run, curve.stage, stage_hue, alone=alone),
                 curve.x,
                 curve.y,
                 points=curve.sparse,
@@ -169,18 +170,14 @@ class CompareCharts(QWidget):
         )
 
     def _show_profiles(self) -> None:
-        profiles = self._model.profiles()
-        look = self._look()
+        profiles, runs = self._model.profiles(), self._model.runs()
+        looks = Looks(self._theme, runs)
         lines = []
-        several = len(look) > 1
         own = hues([profile.role for profile in profiles], self._theme)
-        drawn: set[tuple[str, str]] = set()
         for profile, stage_hue in zip(profiles, own, strict=True):
-            name, token = _named(look[profile.run], profile.title, stage_hue)
-            dashed = several and profile.role == "degraded"
-            again = several and (profile.run, profile.role) in drawn  # one hue a run: points tell
-            drawn.add((profile.run, profile.role))
-            lines.append(_profile_line(profile, name, token, dashed=dashed, points=again))
+            dashed = len(runs) > 1 and profile.role == "degraded"
+            named = looks.next(profile.run, profile.title, stage_hue, shaded=not dashed)
+            lines.append(_profile_line(profile, *named, dashed=dashed))
         self.profile.set_lines(lines)
         self.profile.set_source(self._model.profile_source())
         captions = {profile.caption for profile in profiles}
@@ -200,31 +197,8 @@ class CompareCharts(QWidget):
         self._weight = float(weight)
         self.overlay.set_smoothing(self._weight)
 
-    def _look(self) -> dict[str, tuple[str, str]]:
-        """By run label: the letter that stands for it in legends, and its colour; letters only among several."""
-        return {
-            run.label: (run.letter, run_hue(self._theme, place))
-            for place, run in enumerate(self._model.runs())
-        }
 
-
-def run_hue(theme: Theme, place: int) -> str:
-    """The colour token of a run by its place in the comparison."""
-    extra = theme.tokens.extra
-    return extra[place % len(extra)]
-
-
-def _named(
-    look: tuple[str, str], stage: str, stage_hue: str, *, alone: bool = False
-) -> tuple[str, str]:
-    """Label and colour of a curve: among runs by the run (and its stage, unless alone), else by the stage."""
-    letter, hue = look
-    if not letter:
-        return stage, stage_hue
-    return letter if alone else f"{letter} {stage}", hue
-
-
-def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool, points: bool) -> Line:
+def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool) -> Line:
     x = np.arange(len(profile.layers), dtype=np.float64)
     spread = bool((profile.high > profile.low).any())
     return Line(
@@ -236,5 +210,4 @@ def _profile_line(profile: Profile, name: str, token: str, *, dashed: bool, poin
         profile.low if spread else None,
         profile.high if spread else None,
         dashed=dashed,
-        points=points,
     )

@@ -12,7 +12,8 @@ from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.glossary import explain
 from app.viewmodels.provenance import run_part
-from app.views.compare_charts import CompareCharts, run_hue
+from app.views.compare_charts import CompareCharts
+from app.views.compare_looks import run_hue
 from app.views.dialogs import Dialogs
 from app.views.keeping import SAVE_KEYS, Keeper
 from app.views.page import SPACING, Page

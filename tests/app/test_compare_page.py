@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from pytestqt.qtbot import QtBot
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.compare import CompareViewModel
+from app.viewmodels.types import RunSummary
+from app.views.compare_looks import Looks, run_hue
 from app.views.compare_page import ComparePage
 from app.views.dialogs import Dialogs
 from app.widgets.theme import Theme
@@ -93,7 +95,7 @@ def test_that_comparing_shows_scores_curves_and_differences(desk: Desk, qtbot: Q
     assert [button.text() for button in overlay.legend.buttons.values()] == ["A", "B"]
     names = [button.text() for button in profile.legend.buttons.values()]
     assert names == ["A nf4", "A recovered", "B pruned", "B recovered"]
-    assert [line.points for line in profile.lines()] == [False] * 4
+    assert [line.dashed for line in profile.lines()] == [True, False, True, False]
     table = page.scores
     for place in range(table.columnCount()):
         assert table.columnWidth(place) >= table.sizeHintForColumn(place), place
@@ -183,3 +185,20 @@ def test_that_metric_and_smoothing_are_remembered(
     assert again.charts.which.key() == metric
     assert again.charts.smoothing.key() == smoothing
     assert again.charts.overlay.title == desk.model.key_title(metric)[0]
+
+
+def test_that_curves_of_one_run_are_shades_of_its_hue_and_dashes_take_none(theme: Theme) -> None:
+    runs = [
+        RunSummary("1" * 12, name, name, "done", "done", letter=letter)
+        for name, letter in (("one", "A"), ("two", "B"))
+    ]
+    looks = Looks(theme, runs)
+    dashed = looks.next("one", "nf4", "degraded", shaded=False)
+    curves = [looks.next("one", stage, "recovered") for stage in ("sdft", "sft", "again", "more")]
+    other = looks.next("two", "sdft", "recovered", alone=True)
+    assert dashed == ("A nf4", run_hue(theme, 0))
+    assert curves[0] == ("A sdft", run_hue(theme, 0))
+    assert len({colour for _, colour in curves}) == len(curves)
+    assert other == ("B", run_hue(theme, 1))
+    alone = Looks(theme, [replace(runs[0], letter="")])
+    assert alone.next("one", "sdft", "recovered") == ("sdft", "recovered")
