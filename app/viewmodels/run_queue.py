@@ -29,7 +29,6 @@ from app.viewmodels.run_edits import Job, Write
 from app.viewmodels.runs import RunsModel
 from app.viewmodels.types import RunSummary
 from app.viewmodels.workers import Workers
-from core.engine import liveness
 
 COLUMNS = ("status", "name", "device", "note", "expected")
 TITLES = {
@@ -166,8 +165,8 @@ class RunQueue(QAbstractTableModel):
             if back:
                 self.found.emit(len(back))
         rows = self._runs.rows(self._workers.waiting)
-        elsewhere = [it.uid for it in rows if it.status == "done" or liveness.is_live(it)]
-        self._workers.leave_queue(elsewhere)  # another window has run them, or runs them
+        elsewhere = [it.uid for it in rows if it.status == "done"]
+        self._workers.leave_queue(elsewhere)  # another window has run them
         common = [uid for uid in present if uid in self._saved]
         if self._asked == self._answered and common != list(self._saved):
             self._ask(lambda store: store.queue(), self._saved)  # the reader may be behind

@@ -216,21 +216,23 @@ def test_that_two_windows_keep_what_each_does_to_the_queue(desk: Desk, qtbot: Qt
         qtbot.waitUntil(same, timeout=10_000)
         desk.saved(qtbot, uids)
 
-    with qtbot.waitSignal(second.queue.found, timeout=10_000):
-        second.begin()
-    both([a, b, c])
-    second.queue.run_next(c)
-    both([c, a, b])
-    second.stop(a, True)  # taken out of the queue there
-    both([c, b])
-    first.start(RECIPE.model_copy(update={"name": "joined"}))
-    qtbot.waitUntil(lambda: len(desk.waiting) == 3, timeout=10_000)
-    joined = desk.waiting[-1]
-    desk.saved(qtbot, [c, b, joined])
-    second.queue.move(b, -1)  # it does not know of the third, and keeps it
-    desk.saved(qtbot, [b, c, joined])
-    qtbot.waitUntil(lambda: desk.waiting == [b, c, joined], timeout=10_000)
-    second.close()
+    try:
+        with qtbot.waitSignal(second.queue.found, timeout=10_000):
+            second.begin()
+        both([a, b, c])
+        second.queue.run_next(c)
+        both([c, a, b])
+        second.stop(a, True)  # taken out of the queue there
+        both([c, b])
+        first.start(RECIPE.model_copy(update={"name": "joined"}))
+        qtbot.waitUntil(lambda: len(desk.waiting) == 3, timeout=10_000)
+        joined = desk.waiting[-1]
+        desk.saved(qtbot, [c, b, joined])
+        second.queue.move(b, -1)  # it does not know of the third, and keeps it
+        desk.saved(qtbot, [b, c, joined])
+        qtbot.waitUntil(lambda: desk.waiting == [b, c, joined], timeout=10_000)
+    finally:
+        second.close()
 
 
 def test_that_a_run_which_another_window_runs_waits_no_longer(desk: Desk, qtbot: QtBot) -> None:

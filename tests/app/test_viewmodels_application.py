@@ -12,6 +12,7 @@ from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
+from app.viewmodels import open_runs
 from app.viewmodels.application import Application
 from core.errors import UserError
 from core.events import Event, RunFinished
@@ -348,6 +349,19 @@ def test_that_a_run_which_only_ends_is_deleted_once_its_process_has_left(
     assert "was deleted" in application.edits.next_undo
     application.edits.undo()
     until(qtbot, lambda: application.runs.entry(uid) is not None)
+
+
+def test_that_runs_which_were_only_followed_are_let_go_of_when_they_have_ended(
+    world: World, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_runs, "KEPT_OPEN", 1)
+    uids = [world.run(started(), pid=os.getpid()) for _ in range(3)]
+    application = begin(world, qtbot)
+    until(qtbot, lambda: all(application._workers.is_watched(uid) for uid in uids))
+    for uid in uids:
+        world.store.record(uid, [DONE])
+    until(qtbot, lambda: not any(application._workers.is_watched(uid) for uid in uids))
+    assert len(list(application._open.items())) == 1
 
 
 def test_that_a_double_click_on_start_makes_one_run(

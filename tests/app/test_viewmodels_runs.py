@@ -293,3 +293,18 @@ def test_that_neighbours_that_changed_are_told_in_one_go(qtbot: QtBot) -> None:
     starred = {uid: entry_of(replace(it, star=1)) for uid, it in rows.items()}
     model.take(RunListing(order, starred, frozenset("abd")))
     assert told == [(0, 1), (3, 3)]
+
+
+def test_that_a_recipe_takes_as_long_as_its_newest_finished_run_took(store: Store) -> None:
+    for created, seconds in ((1.0, 100.0), (2.0, 7.0), (3.0, None)):
+        uid = add(store, f"run {created}", created)
+        store.claim(uid, 1, 1.0)
+        begun = store.run(uid).started
+        assert begun is not None
+        store.record(uid, [RunStarted(session=1, stages=(), environment={})], t=begun)
+        if seconds is not None:
+            done = RunFinished(status="done", seconds=seconds)
+            store.record(uid, [done], t=begun + seconds)
+    listing = RunLister()(store)
+    assert list(listing.lengths.values()) == pytest.approx([7.0])
+    assert set(listing.lengths) == {entry.alike for entry in listing.entries.values()}
