@@ -10,7 +10,7 @@ from core.recipe.spec import Recipe
 
 MOST = 16
 """Runs of different length that are reckoned one by one; each takes a second or less."""
-RECKONING = "reckoning the time of each…"
+RECKONING = "the time of each is being reckoned"
 
 
 class SweepTimes:
