@@ -73,7 +73,7 @@ class RunDeletion:
         if row.uid not in own:
             return False
         model = self._open.get(row.uid)
-        return row.status not in OVER or model is None or model.can_stop
+        return row.status not in OVER or model is None or not model.loaded or model.can_stop
 
     def _delete(self, rows: Sequence[RunRow]) -> None:
         if not rows:

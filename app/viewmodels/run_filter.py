@@ -157,7 +157,7 @@ def unparse(query: Query) -> str:
         case Word(text):
             return f'"{text}"'
         case Term(key, op, value):
-            plain = value and not re.search(r'[\s()"]', value)
+            plain = value and not re.search(r'^=|[\s()"]', value)
             return f"{key}{op}{value}" if plain else f'{key}{op}"{value}"'
         case Not(of):
             return f"-({unparse(of)})"

@@ -71,6 +71,11 @@ def test_that_a_query_written_down_is_read_as_the_same_query(query: Query) -> No
     assert parse(unparse(query)) == query
 
 
+def test_that_a_value_which_begins_as_an_operator_is_quoted() -> None:
+    query = Term("a", "<", "=")
+    assert parse(unparse(query)) == query
+
+
 @given(st.text(max_size=40))
 def test_that_any_text_is_a_query_or_an_error_with_a_way_out(text: str) -> None:
     wrong: FilterError | None = None

@@ -351,6 +351,16 @@ def test_that_a_run_which_only_ends_is_deleted_once_its_process_has_left(
     until(qtbot, lambda: application.runs.entry(uid) is not None)
 
 
+def test_that_a_resumed_run_is_not_taken_for_one_that_only_ends(world: World, qtbot: QtBot) -> None:
+    uid = world.run(started(), RunFinished(status="stopped", seconds=1.0))
+    application = begin(world, qtbot)
+    application.resume(uid)
+    application.delete([uid])  # before its worker has said a word
+    assert world.messages[-1][0] == "error"
+    assert application.edits.next_undo == ""
+    until(qtbot, lambda: uid in world.workers)
+
+
 def test_that_runs_which_were_only_followed_are_let_go_of_when_they_have_ended(
     world: World, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
