@@ -53,8 +53,6 @@ from core.store.store import Store
 logger = logging.getLogger(__name__)
 
 SAMPLE_TAG = "sample"
-MOST_FOLLOWED = 4
-"""Running runs that are followed without being opened, for their progress in the queue."""
 RECONCILE_SECONDS = 10
 """How often runs that nobody watches are looked after for a worker that vanished."""
 
@@ -305,10 +303,8 @@ class Application(QObject):
         self._listing = snapshot.listing
         self._ends.listed(before, snapshot.listing, self._workers.is_watched)
         self.runs.take(snapshot.listing)
-        for uid in self._listing.running[:MOST_FOLLOWED]:
-            row = self._row(uid)
-            if row is not None and liveness.is_live(row):
-                self._open.model(uid)  # its progress is shown, whoever started it
+        rows = filter(None, map(self._row, snapshot.listing.running))
+        self._open.follow([row.uid for row in rows if liveness.is_live(row)])
         for uid, model in self._open.items():
             row = self._row(uid)
             if row is not None:
@@ -347,13 +343,9 @@ class Application(QObject):
         busy = {self.device(uid) for uid in running if not self._workers.is_watched(uid)}
         self._workers.start_waiting(busy, running)
 
-    def _is_running(self, uid: str) -> bool:
-        row = self._row(uid)
-        return row is not None and row.status == "running"
-
     def _ended(self, uid: str, status: str, own: bool) -> None:
         model = self._open.get(uid)
-        if own or self._is_running(uid):  # a thread that only read an old log ends, too
+        if own or uid in self._listing.running:  # a thread that only read an old log ends, too
             name = model.name if model is not None else uid
             self._ends.one(uid, self._workers.seen_session(uid), name, status)
         if model is not None:

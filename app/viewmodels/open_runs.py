@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from PySide6.QtCore import QObject
 
@@ -11,6 +11,8 @@ from app.viewmodels.run import RunViewModel
 
 KEPT_OPEN = 12
 """Runs whose data stay in memory."""
+MOST_FOLLOWED = 4
+"""Running runs that nobody has opened and that are followed all the same: few run at once."""
 
 
 class OpenRuns:
@@ -45,6 +47,11 @@ class OpenRuns:
             model = self._models[uid] = RunViewModel(uid, self._parent, self._offload)
             self._describe(model)
         return model
+
+    def follow(self, running: Sequence[str]) -> None:
+        """Open what runs: title, taskbar and queue show how far it is before anybody looks at its page."""
+        for uid in running[:MOST_FOLLOWED]:
+            self.model(uid)
 
     def opened(self, uid: str, is_watched: Callable[[str], bool]) -> None:
         """Count a run as the one opened last, and let go of those opened long ago.

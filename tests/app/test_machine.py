@@ -167,14 +167,16 @@ def test_that_a_driver_that_fails_midway_is_told_while_it_lasts(
     gone: set[int] = set()
     library = fake_nvml(**lost(gone, fake_nvml()))
     made = MachineMonitor(tmp_path, gpus=lambda: Gpus(lambda: library))
-    with qtbot.waitSignal(made.sampled):
-        made.begin()
-    assert made.gpu_reason == ""
-    gone.add(0)
-    qtbot.waitUntil(lambda: "GPU is lost" in made.gpu_reason, timeout=10_000)
-    assert "GPU is lost" in made.lines()[-1]
-    made.close()
-    made.deleteLater()
+    try:
+        with qtbot.waitSignal(made.sampled):
+            made.begin()
+        assert made.gpu_reason == ""
+        gone.add(0)
+        qtbot.waitUntil(lambda: "GPU is lost" in made.gpu_reason, timeout=10_000)
+        assert "GPU is lost" in made.lines()[-1]
+    finally:
+        made.close()
+        made.deleteLater()
 
 
 def test_that_a_machine_without_the_library_says_why_it_shows_no_gpu() -> None:

@@ -137,6 +137,15 @@ def test_that_at_the_start_dead_workers_runs_are_marked_and_living_ones_are_atta
     assert application.open_run(dead).can_resume
 
 
+def test_that_a_run_which_outlived_its_window_shows_its_progress_before_it_is_opened(
+    world: World, qtbot: QtBot
+) -> None:
+    uid = world.run(*(it.event for it in whole_run()[:12]), pid=os.getpid())
+    application = begin(world, qtbot)
+    until(qtbot, lambda: [it.progress is not None for it in application.active()] == [True])
+    assert application.active()[0].uid == uid
+
+
 def test_that_a_started_run_is_watched_to_its_end_and_looks_the_same_when_reopened(
     world: World, qtbot: QtBot
 ) -> None:
