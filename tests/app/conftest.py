@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.views import pages
 from app.widgets.theme import Theme
 from core.engine import data_process, estimate_process
 from core.store.home import Home
@@ -21,6 +23,13 @@ from tests.helpers import fake_foresight, fake_tokens
 from tests.helpers.leaks import nothing_leaks
 
 __all__ = ["nothing_leaks"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pages_are_imported() -> None:
+    """As in a window that has been open for some seconds: every page is shown at once."""
+    for place in pages.LISTED:
+        importlib.import_module(place.module)
 
 
 @pytest.fixture(autouse=True)

@@ -203,6 +203,7 @@ def stage_of(state: str, place: Path, qt: QApplication) -> Iterator[Stage]:
 def show(stage: Stage, scene: Scene) -> None:
     """Open a scene; it may still be filling itself."""
     stage.window.show_page(scene.page)
+    wait(lambda: stage.window.page == scene.page)  # its module may still be on its way
     if scene.prepare is not None:
         scene.prepare(stage)
 

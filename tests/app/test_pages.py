@@ -478,8 +478,8 @@ def test_that_a_run_opened_before_its_page_is_imported_is_shown_when_it_is(
         assert window.page == "runs"
         assert not window.findChildren(RunPage)
         wishes[1]()
-        assert window.page == "compare"
+        qtbot.waitUntil(lambda: window.page == "compare", timeout=10_000)
         wishes[0]()
-        assert window.page == "run"
+        qtbot.waitUntil(lambda: window.page == "run", timeout=10_000)
         assert window.run_page.run is not None
         assert window.run_page.run.uid == shell.runs["done"]

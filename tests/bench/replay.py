@@ -12,6 +12,7 @@ follows, both after a garbage collection. The points themselves are float64, x a
 from __future__ import annotations
 
 import gc
+import importlib
 import time
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,7 @@ from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
 from app.viewmodels.workers import BACKLOG
 from app.views.main_window import MainWindow
+from app.views.pages import BY_KEY
 from app.widgets.theme import Theme
 from core.events import Event, Metrics
 from core.store.home import Home
@@ -99,6 +101,7 @@ def measure(folder: Path) -> dict[str, object]:
     began = time.perf_counter()
 
     def open_run() -> None:
+        importlib.import_module(BY_KEY["run"].module)
         window.open_run(uid)
         run = window.run_page.run
         assert run is not None

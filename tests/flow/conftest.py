@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.views import pages
 from core.engine import liveness
 from core.store.home import Home
 from core.store.store import Store
@@ -18,6 +20,13 @@ from tests.flow.desk import Desk
 from tests.helpers.leaks import nothing_leaks
 
 __all__ = ["nothing_leaks"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pages_are_imported() -> None:
+    """As in a window that has been open for some seconds: every page is shown at once."""
+    for place in pages.LISTED:
+        importlib.import_module(place.module)
 
 
 @pytest.fixture
