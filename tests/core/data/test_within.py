@@ -137,6 +137,35 @@ def test_that_questions_on_one_tool_are_no_repeats_and_a_copy_among_them_is() ->
     assert _found(found) == [(6, 2, "near")]
 
 
+def test_that_what_one_more_than_three_share_is_no_items_own() -> None:
+    by = random.Random(9)
+    tool = " ".join(by.choices(WORDS, k=300))
+    items = [
+        _item(n, f"{tool} {' '.join(f'q{n}w{place}' for place in range(25))}") for n in range(4)
+    ]
+    assert near_repeats(items[: SHARING + 1]) == []
+    found = near_repeats(items[:SHARING])
+    assert found is not None
+    assert _found(found) == [(1, 0, "near"), (2, 0, "near")]
+
+
+def test_that_exact_copies_do_not_hide_a_near_one() -> None:
+    text = " ".join(random.Random(10).sample(WORDS, 60))
+    found = near_repeats([*(_item(n, text) for n in range(4)), _item(4, f"{text} please")])
+    assert found is not None
+    assert _found(found) == [(1, 0, "same"), (2, 0, "same"), (3, 0, "same"), (4, 0, "near")]
+
+
+def test_that_a_common_end_under_another_instruction_is_no_repeat() -> None:
+    by = random.Random(11)
+    one, other = (" ".join(by.choices(WORDS, k=400)) for _ in range(2))
+    common = " ".join(f"c{n}" for n in range(80))
+    filled = [_item(n, f"{(one, other)[n % 2]} {by.random()}") for n in range(10)]
+    assert (
+        near_repeats([*filled, _item(10, f"{one} {common}"), _item(11, f"{other} {common}")]) == []
+    )
+
+
 def test_that_more_than_is_affordable_is_left_and_said(mixed: list[Example]) -> None:
     told: list[tuple[int, int]] = []
     assert near_repeats(mixed, lambda *it: told.append(it), most=1_000) is None

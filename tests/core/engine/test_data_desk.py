@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.data.disk import state_of
 from core.engine import data_process, spawn
 from core.engine.data_desk import Desk
 from core.engine.data_lengths import distributions, unpacked
@@ -74,6 +76,17 @@ def test_that_a_file_that_changed_inside_a_folder_is_read_again(tmp_path: Path) 
         text = "\n".join(json.dumps({"prompt": [], "n": n}) for n in range(count)) + "\n"
         (folder / "a.jsonl").write_text(text)
         assert _asked(desk, "survey", source={"file": str(folder)})[-1]["record"]["rows"] == count
+
+
+def test_that_another_text_of_the_same_size_is_another_state(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    states = []
+    for at, text in enumerate(("one", "two")):
+        path.write_text(text)
+        os.utime(path, (at, at))
+        states.append(state_of(path))
+    assert states[0] != states[1]
+    assert state_of(tmp_path / "gone") == ""
 
 
 def test_that_leaks_come_with_both_items_and_progress_before() -> None:
