@@ -67,7 +67,7 @@ class LeaksView(QWidget):
             self.cancel,
         ):
             tools.addWidget(widget)
-        tools.addWidget(self.state, 1)
+        tools.addStretch(1)
         tools.addWidget(self.tsv)
         tools.addWidget(self.markdown)
         self.summary = label("", "caption", wrap=True)
@@ -90,11 +90,17 @@ class LeaksView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(tools)
+        column.addWidget(self.state)
+        self.state.hide()
         column.addWidget(self.summary)
         column.addWidget(self.criterion)
         column.addWidget(self._stack, 1)
         self._rows: tuple[tuple[Finding, Pair], ...] = ()
-        leaks.progress.connect(self.state.setText)
+        leaks.progress.connect(self._tell)
+
+    def _tell(self, told: str) -> None:
+        self.state.setText(told)
+        self.state.setVisible(bool(told))
 
     def start(self) -> None:
         """Compare the two that are chosen."""
