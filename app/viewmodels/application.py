@@ -303,8 +303,8 @@ class Application(QObject):
         self._listing = snapshot.listing
         self._ends.listed(before, snapshot.listing, self._workers.is_watched)
         self.runs.take(snapshot.listing)
-        rows = filter(None, map(self._row, snapshot.listing.running))
-        self._open.follow([row.uid for row in rows if liveness.is_live(row)])
+        running = filter(None, map(self._row, snapshot.listing.running))
+        self._open.follow([row.uid for row in running if liveness.is_live(row)])
         for uid, model in self._open.items():
             row = self._row(uid)
             if row is not None:
