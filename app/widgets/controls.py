@@ -295,6 +295,10 @@ class Segments(QWidget):
         """The choice at the right: what stands behind it comes next by Tab."""
         return list(self._keys.values())[-1]
 
+    def choices(self) -> tuple[str, ...]:
+        """What can be chosen, from left to right."""
+        return tuple(self._keys)
+
     def current(self) -> str:
         """The key that is chosen."""
         return next((key for key, button in self._keys.items() if button.isChecked()), "")

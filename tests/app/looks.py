@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMainWindow,
+    QMenu,
     QPlainTextEdit,
     QPushButton,
     QRadioButton,
@@ -368,6 +369,27 @@ def _painted(widget: QWidget) -> Iterator[tuple[str, QRect]]:
         return
     if text.strip() and widget.visibleRegion().boundingRect() == widget.rect():
         yield text, box
+
+
+def menu(shown_menu: QMenu) -> list[Finding]:
+    """Entries of an open menu that are cut or hard to read."""
+    found = []
+    picture = shown_menu.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    metrics = shown_menu.fontMetrics()
+    for action in shown_menu.actions():
+        words = action.text().replace("&", "")
+        box = shown_menu.actionGeometry(action)
+        if action.isSeparator() or not words.strip():
+            continue
+        needed = sum(metrics.horizontalAdvance(part) for part in words.split("\t"))
+        if needed > box.width() or not shown_menu.rect().contains(box):
+            found.append(
+                Finding("clipped", "menu", f"“{words}” needs {needed} px and has {box.width()}")
+            )
+        best = sampled_contrast(picture, box, picture.devicePixelRatio())
+        if action.isEnabled() and best < SAMPLED_AA:
+            found.append(Finding("faint", "menu", f"“{words}” has a contrast of {best:.1f}"))
+    return found
 
 
 def sampled_contrast(picture: QImage, box: QRect, ratio: float = 1.0) -> float:

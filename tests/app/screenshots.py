@@ -3,7 +3,7 @@
 python tests/app/screenshots.py FOLDER            pictures in full, to look at
 python tests/app/screenshots.py --write           the reference pictures and those of the README, anew
 
-Options: --states full,running  --only PART-OF-A-NAME  --sizes 1280x800,1920x1080  --no-looks  --no-extras
+Options: --states full,running  --only PART-OF-A-NAME  --sizes 1280x800,1920x1080  --no-looks  --no-extras  --walk
 The scale is that of QT_SCALE_FACTOR. The tests run this file in a process of its own and read its report.
 """
 
@@ -29,6 +29,7 @@ from PySide6.QtWidgets import QApplication
 
 from tests.app import looks
 from tests.app.scenes import STATES, Stage, held_still, scenes, settled, show, stage_of
+from tests.app.walking import STATE, walk
 
 SIZES = ("1280x800", "1920x1080")
 THEMES = ("light", "dark")
@@ -48,11 +49,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--no-looks", action="store_true")
     parser.add_argument("--no-extras", action="store_true")
+    parser.add_argument("--walk", action="store_true", help="look behind the pages; no pictures")
     given = parser.parse_args(arguments)
     if given.write:
         write()
     elif given.folder is None:
         parser.error("name a folder, or say --write")
+    elif given.walk:
+        walk_through(given.folder)
     else:
         take(
             given.folder,
@@ -114,6 +118,26 @@ def take(
     (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
     qInstallMessageHandler(None)
     sys.excepthook = sys.__excepthook__
+
+
+def walk_through(folder: Path) -> None:
+    """Look at what opens from the full pages, light and dark, and write the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(application, QApplication)
+    found: dict[str, list[str]] = {}
+    report = folder.resolve() / REPORT
+    with (
+        held_still(),
+        tempfile.TemporaryDirectory() as place,
+        contextlib.chdir(place),
+        stage_of(STATE, Path("rekindle"), application) as stage,
+    ):
+        stage.window.resize(*map(int, SIZES[0].split("x")))
+        for choice in THEMES:
+            stage.theme.choose(choice)
+            found |= {f"{choice} {name}": them for name, them in walk(stage).items()}
+    report.write_text(json.dumps({"findings": found, "warnings": []}, indent=1), encoding="utf-8")
 
 
 def _shoot(stage: Stage, name: str, size: str, folder: Path, checked: bool) -> dict[str, list[str]]:

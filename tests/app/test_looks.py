@@ -322,7 +322,16 @@ def test_that_nothing_is_clipped_covered_nameless_or_faint_on_a_full_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", ["1", "1.5"])
+def test_that_nothing_is_wrong_behind_any_side_list_menu_or_overlay(tmp_path: Path) -> None:
+    report = child(tmp_path, "--walk")
+    walked = " ".join(report["findings"])
+    for name in ("Sweep", "guards", "list Preset", "menu of Scores", "palette", "shortcuts"):
+        assert name.casefold() in walked.casefold(), name
+    assert findings(report) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["1", "1.5", "2"])
 @pytest.mark.parametrize("state", STATES)
 def test_that_nothing_is_wrong_at_any_size_and_scale(
     state: str, scale: str, tmp_path: Path
