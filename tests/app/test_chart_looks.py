@@ -9,11 +9,14 @@ from pytestqt.qtbot import QtBot
 
 from app.widgets.charts import LineChart
 from app.widgets.curves import LevelLine, Line
-from app.widgets.place_axis import LEAST_PX, ValueAxis
+from app.widgets.place_axis import ValueAxis
 from app.widgets.theme import Theme
 from tests.app.looks_plots import plot_words, tick_words
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
+
+LINE_PX = 14
+"""A label of an axis with its distance to the next."""
 
 
 def _chart(theme: Theme, qtbot: QtBot, high: int, values: list[float]) -> LineChart:
@@ -58,7 +61,7 @@ def test_that_values_of_a_low_axis_keep_their_distance() -> None:
     for span in (0.037, 1.0, 83.0, 1e6):
         for size in (20, 60, 300):
             for spacing, _ in axis.tickSpacing(0, span, size):
-                assert spacing * size / span >= LEAST_PX
+                assert spacing * size / span >= LINE_PX
 
 
 def test_that_the_last_step_of_a_run_stands_at_the_axis(theme: Theme, qtbot: QtBot) -> None:

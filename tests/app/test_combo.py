@@ -64,6 +64,7 @@ def test_that_the_list_is_wide_enough_for_the_longest_choice(ground: QWidget, qt
     popup = combo.view().window()
     qtbot.waitUntil(popup.isVisible)
     assert popup.height() < (MOST_ROWS + 2) * combo.view().sizeHintForRow(0)
+    assert combo.view().sizeHintForColumn(0) <= combo.view().viewport().width()
     assert [str(it) for it in looks.look(popup)] == []
     combo.hidePopup()
 
