@@ -191,7 +191,8 @@ class ComparePage(Page):
         runs = self._model.runs()
         columns = [Column("field", numeric=False)]
         columns += [
-            Column(f"{run.letter} {run.short}", stretch=True, tip=run.label) for run in runs
+            Column(f"{run.letter} {run.short}", numeric=False, stretch=True, tip=run.label)
+            for run in runs
         ]
         self.differences.show_rows(
             columns,

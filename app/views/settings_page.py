@@ -186,7 +186,7 @@ class SettingsPage(Page):
         self.devices = label("", "", wrap=True)
         self.devices.setAccessibleName("Devices found")
         card.body.addWidget(self.devices)
-        hint = "`python -m app doctor` tries what training needs, part by part."
+        hint = "On the command line “python -m app doctor” tries what training needs, part by part."
         card.body.addWidget(label(hint, "hint", wrap=True))
         return card
 
