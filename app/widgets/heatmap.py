@@ -95,6 +95,8 @@ class HeatmapView(PlotPanel):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
         theme.changed.connect(self._recolour)
+        # The map takes its room after the widget has it: only then is it known how many names fit.
+        self._item.getViewBox().sigResized.connect(self._resized)
         self._recolour()
         self.clear()
 
@@ -203,9 +205,12 @@ class HeatmapView(PlotPanel):
         self._item.getAxis("bottom").setTicks([thinned(self._cols, below, 0.5)])
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """As many names on the axes as there is room for."""
+        """The words follow the room there is."""
         super().resizeEvent(event)
         self._words.fit()
+
+    def _resized(self) -> None:
+        """As many names on the axes as there is room for."""
         if self._values.size:
             self._set_ticks()
 
