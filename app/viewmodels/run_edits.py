@@ -60,7 +60,7 @@ class RunEdits(QObject):
     def __init__(self, write: Write, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._write = write
-        self._steps: list[Step] = []
+        self._steps: list[Step] = []  # changed by jobs only, in the order in which they are written
 
     @property
     def next_undo(self) -> str:
@@ -68,17 +68,23 @@ class RunEdits(QObject):
         return self._steps[-1].words if self._steps else ""
 
     def undo(self) -> None:
-        """Take the newest change back."""
-        if not self._steps:
-            return
-        step = self._steps.pop()
+        """Take the newest change back, also one that is still being written."""
 
-        def told(_: object) -> None:
-            self.undone.emit(step.words)
-            if step.restored:
-                self.restored.emit(list(step.restored))
+        def job(store: Store) -> Step | None:
+            if not self._steps:
+                return None
+            step = self._steps[-1]
+            store.edit(step.inverse)
+            self._steps.remove(step)
+            return step
 
-        self._write(lambda store: store.edit(step.inverse), told)
+        def told(step: object) -> None:
+            if isinstance(step, Step):
+                self.undone.emit(step.words)
+                if step.restored:
+                    self.restored.emit(list(step.restored))
+
+        self._write(job, told)
 
     def mark(self, runs: Collection[RunRow], star: int) -> None:
         """Star (1) or cross (-1) runs; when all have that mark already, take it away."""
@@ -116,18 +122,13 @@ class RunEdits(QObject):
         self._do(edits, f"{named(runs)} {was} deleted.")
 
     def _do(self, edits: Mapping[str, RunEdit], words: str) -> None:
-        def job(store: Store) -> Inverse:
+        def job(store: Store) -> None:
             inverse = {uid: _inverse(store.run(uid), edit) for uid, edit in edits.items()}
             store.edit(edits)
-            return inverse
+            self._steps.append(Step(words, inverse))
+            del self._steps[:-MOST_KEPT]
 
-        def remember(inverse: object) -> None:
-            if isinstance(inverse, dict):
-                self._steps.append(Step(words, inverse))
-                del self._steps[:-MOST_KEPT]
-                self.done.emit(words)
-
-        self._write(job, remember)
+        self._write(job, lambda _: self.done.emit(words))
 
 
 def _inverse(row: RunRow, edit: RunEdit) -> RunEdit:

@@ -112,3 +112,22 @@ def test_that_nothing_changed_is_nothing_to_take_back(desk: Desk, two: tuple[str
     desk.edits.tag([row], row.tags, ["unknown"])
     assert desk.told == []
     assert desk.edits.next_undo == ""
+
+
+def test_that_what_is_still_being_written_is_taken_back_and_not_the_step_before(
+    desk: Desk, two: tuple[str, str]
+) -> None:
+    desk.edits.rename(desk.rows(two[0])[0], "better")
+    waiting: list[Callable[[], None]] = []
+
+    def later(job: Job, done: Callable[[object], None] | None = None) -> None:
+        waiting.append(lambda: desk.write(job, done))
+
+    desk.edits._write = later
+    desk.edits.delete(desk.rows(*two))
+    desk.edits.undo()
+    for write in waiting:
+        write()
+    assert {row.uid for row in desk.store.runs()} >= set(two)
+    assert desk.rows(two[0])[0].name == "better"
+    assert desk.edits.next_undo.endswith("is now “better”.")
