@@ -37,7 +37,7 @@ def measure(home: Home) -> Storage:
     parts = (
         ("Database", database),
         ("Checkpoints", _tree(home.checkpoints)),
-        ("Thrown away, can be put back", _tree(home.trash)),
+        ("Trash, can be put back", _tree(home.trash)),
         ("Cache", _tree(home.cache)),
         ("Logs of runs", _tree(home.path / "runs")),
     )
