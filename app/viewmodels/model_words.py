@@ -182,7 +182,7 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         role=role,
         runs=runs,
         run=run,
-        size=item.bytes,
+        size=_own_bytes(item),
         scores=_scores(newest),
         fraction=" · ".join(it.text for it in sound),
         state=item.state,
@@ -198,6 +198,11 @@ def _node(shelf: Shelf, item: Item) -> NodeView:
         recovered=next((it.value for it in sound if it.value is not None), -math.inf),
         source=source if item.kind == "base" else ("folder", str(folder)),
     )
+
+
+def _own_bytes(item: Item) -> int:
+    """Bytes that it takes here: a base's weights lie elsewhere, and what describes them is no size of a model."""
+    return 0 if item.weights is not None else item.bytes
 
 
 def _over(shelf: Shelf, item: Item) -> str:
@@ -308,7 +313,7 @@ def _identity(shelf: Shelf, item: Item, names: Mapping[str, str]) -> list[Fact]:
         Fact("made from", " ← ".join(chain)),
         Fact("holds", f"{storage}, opened over {needs}" if needs else storage),
         Fact("exports", MERGED_ONLY.format(over=over) if (over := _over(shelf, item)) else ""),
-        Fact("on the disk", words.size(item.bytes) if item.bytes else ""),
+        Fact("on the disk", words.size(_own_bytes(item)) if _own_bytes(item) else ""),
         Fact("folder", str(item.folder)),
         Fact("weights", str(item.weights) if item.weights else ""),
         Fact("row", "" if item.known else "none: no run of this database knows it"),
