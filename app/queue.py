@@ -64,9 +64,8 @@ def finish_times(
         waiting: in order.
         lengths: how long each waiting run takes, None where unknown.
     """
-    ends: dict[
-        str, float | None
-    ] = {}  # by device, the last that is known to end; None: nobody knows
+    # By device, when the last one ends; None: nobody knows.
+    ends: dict[str, float | None] = {}
     expected: dict[str, float | None] = {}
 
     def take(device: str, end: float | None) -> None:

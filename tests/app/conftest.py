@@ -13,6 +13,8 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.settings import Settings
+from app.viewmodels.application import Application
 from app.views import pages
 from app.widgets.theme import Theme
 from core.engine import data_process, estimate_process
@@ -100,6 +102,16 @@ class Pictures:
 
     folder: Path
     report: dict[str, dict[str, list[str]]]
+
+
+@pytest.fixture
+def application(home: Home) -> Iterator[Application]:
+    """What a window shows, begun, on an empty home."""
+    made = Application(home, Settings())
+    made.begin()
+    yield made
+    made.close()
+    made.deleteLater()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
@@ -18,28 +18,13 @@ from app.viewmodels.compare import CompareViewModel
 from app.viewmodels.types import RunSummary
 from app.views.compare_looks import Looks, run_hue
 from app.views.compare_page import ComparePage
-from app.views.dialogs import Dialogs
 from app.widgets.theme import Theme
 from tests.app.conftest import Sample
+from tests.app.files import Files
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)", "grabbing the keyboard")
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-class Files(Dialogs):
-    """Says where to save."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = "picture.svg"
-        self.suggested: list[str] = []
-
-    def save_file(
-        self, parent: QWidget, title: str, suggested: str, kinds: Sequence[tuple[str, str]]
-    ) -> Path | None:
-        self.suggested.append(suggested)
-        return self.folder / self.name if self.name else None
 
 
 @dataclass
@@ -74,7 +59,7 @@ def desk(
     application = Application(sample.home, settings)
     application.begin()
     qtbot.waitUntil(lambda: application.runs.rowCount() == len(sample.runs), timeout=10_000)
-    files = Files(tmp_path)
+    files = Files(tmp_path, "picture.svg")
     page = ComparePage(application, settings, theme, files)
     qtbot.addWidget(page)
     page.resize(1104, 736)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,15 +44,6 @@ stages:
 def _processes(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {"tokens": fake_tokens.__file__, "reading": slow_desk.__file__}
     monkeypatch.setattr(data_process, "command", lambda kind, home: [sys.executable, made[kind]])
-
-
-@pytest.fixture
-def application(home: Home) -> Iterator[Application]:
-    made = Application(home, Settings())
-    made.begin()
-    yield made
-    made.close()
-    made.deleteLater()
 
 
 @pytest.fixture

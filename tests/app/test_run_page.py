@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,37 +18,19 @@ from pytestqt.qtbot import QtBot
 from app.settings import Settings
 from app.viewmodels.application import Application
 from app.viewmodels.run import RunViewModel
-from app.views.dialogs import Dialogs
 from app.views.machine_panel import MachinePanel
 from app.views.run_page import LEAST_HEIGHT, RunPage
 from app.widgets.theme import Theme
 from core.events import Event, Failure, Metrics, RunFinished
 from core.store.home import Home
 from core.store.rows import LoggedEvent
+from tests.app.files import Files
 from tests.app.sample_runs import STEPS, events, recipe
 from tests.app.test_viewmodels_run import row
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", "raise\\(\\)", "grabbing the keyboard")
 RECIPE = recipe()
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-class Files(Dialogs):
-    """Says where to save, and yes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = "picture.png"
-        self.suggested: list[str] = []
-
-    def save_file(
-        self, parent: QWidget, title: str, suggested: str, kinds: Sequence[tuple[str, str]]
-    ) -> Path | None:
-        self.suggested.append(suggested)
-        return self.folder / self.name if self.name else None
-
-    def confirm(self, parent: QWidget, title: str, text: str, accept: str) -> bool:
-        return True
 
 
 @dataclass

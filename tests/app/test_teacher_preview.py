@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from app.views.dialogs import Dialogs
 from app.views.new_run_page import NewRunPage
 from app.widgets.controls import Button
 from app.widgets.theme import Theme
-from core.store.home import Home
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
 RECIPE = """\
@@ -31,15 +29,6 @@ stages:
   - {id: pruned, kind: prune}
   - {id: back, kind: sdft, dataset: science}
 """
-
-
-@pytest.fixture
-def application(home: Home) -> Iterator[Application]:
-    made = Application(home, Settings())
-    made.begin()
-    yield made
-    made.close()
-    made.deleteLater()
 
 
 @pytest.fixture
