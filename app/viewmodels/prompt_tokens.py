@@ -88,11 +88,10 @@ class PromptTokens(QObject):
         if found is None:
             return COUNTING
         stage = self._editor.preview.stage
-        prompt, answer = value_of(stage, "max_prompt_length"), _answer(stage)
         return (
             f"Tokens of {self._model()}: teacher's prompt {found.teacher:,}, student's "
-            f"{found.student:,} (at most {prompt:,}); demonstration {found.demonstration:,} "
-            f"(answers: at most {answer:,})."
+            f"{found.student:,}{_at_most('', value_of(stage, 'max_prompt_length'))}; demonstration "
+            f"{found.demonstration:,}{_at_most('answers: ', _answer(stage))}."
         )
 
     @property
@@ -184,6 +183,11 @@ def consequences(stage: Mapping[str, Any], counts: Counts) -> tuple[str, ...]:
 
 def _answer(stage: Mapping[str, Any]) -> Any:
     return value_of(stage, "max_completion_length")
+
+
+def _at_most(what: str, limit: Any) -> str:
+    """A limit in brackets; nothing where the stage holds no number."""
+    return f" ({what}at most {limit:,})" if isinstance(limit, int) else ""
 
 
 def _pairs(turns: Sequence[Turn]) -> list[list[str]]:

@@ -162,6 +162,12 @@ def test_that_the_tokens_of_the_shown_item_are_counted_against_the_limits(
         lambda: f"Left out: its prompt has {words:,} tokens, 8 are allowed." in _labels(page)[1],
         timeout=10_000,
     )
+    model.set(
+        "stages.1.max_prompt_length", "eight"
+    )  # nonsense takes the limit's words away, no more
+    page.refresh_now()
+    qtbot.waitUntil(lambda: "; demonstration" in _labels(page)[0], timeout=10_000)
+    assert _labels(page)[1] == ""
     before = _labels(page)[0]
     page.sides.teacher.forth.click()
     qtbot.waitUntil(lambda: prompt.item != model.preview.prompt.item, timeout=10_000)
