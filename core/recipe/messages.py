@@ -79,7 +79,7 @@ def _model_at(place: Place, raw: Any) -> tuple[type[BaseModel], Place]:
     match place:
         case ["stages", int(index), *rest]:
             kind = _item(_item(_item(raw, "stages"), index), "kind")
-            if kind in STAGE_SPECS:
+            if isinstance(kind, str) and kind in STAGE_SPECS:
                 return STAGE_SPECS[kind], tuple(rest)
         case ["base", *rest]:
             return ModelSource, tuple(rest)

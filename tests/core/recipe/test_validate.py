@@ -53,6 +53,7 @@ def test_that_a_good_recipe_has_no_problems() -> None:
         (raw(sdft(dataset=7)), "stages.0.dataset", "Text is expected", "it is 7"),
         (raw(sdft(dataset=["science", 7])), "stages.0.dataset", "", ""),
         (raw({"id": "x", "kind": "quantise"}), "stages.0", "no stage kind quantise", "quantize?"),
+        (raw({"id": "x", "kind": []}), "stages.0", "no stage kind []", "quantize"),
         (raw({"id": "x"}), "stages.0", "does not say what kind", "quantize, prune"),
         (raw({"kind": "quantize"}), "stages.0.id", "missing", "Name of the stage"),
         (raw({**NF4, "id": "NF 4"}), "stages.0.id", "it is NF 4", "lower-case"),
