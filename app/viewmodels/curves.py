@@ -11,6 +11,8 @@ import numpy as np
 from app.viewmodels import words
 from app.viewmodels.types import Floats, Series
 
+MOST = 1e30
+"""Values beyond it, of a run that diverges, count as infinite: an axis that reaches further cannot be drawn."""
 _FIRST_CAPACITY = 64
 _OWN_PAGES = 65_536
 """Bytes from which a buffer is mapped instead of allocated."""
@@ -79,7 +81,7 @@ class Curves:
             curve = stages.get(stage)
             if curve is None:
                 curve = stages[stage] = Curve()
-            curve.add(step, value)
+            curve.add(step, value if -MOST < value < MOST else _infinite(value))
 
     def keys(self) -> tuple[str, ...]:
         """Keys with at least one point, those people look at first in front."""
@@ -105,6 +107,10 @@ class Curves:
             )
             for stage, curve in self._by_key.get(key, {}).items()
         )
+
+
+def _infinite(value: float) -> float:
+    return value if math.isnan(value) else math.copysign(math.inf, value)
 
 
 def _doubled(values: Floats) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels import words
-from app.viewmodels.curves import Curve
+from app.viewmodels.curves import MOST, Curve
 from app.viewmodels.types import Floats, Heatmap, LabelledHeatmap, Profile
 from core.analysis.cka import adjusted
 from core.events import CkaMeasured
@@ -141,13 +141,19 @@ def _heatmap(
 
 
 def _matrix(measured: CkaMeasured) -> Floats:
-    return np.asarray(measured.values, np.float64).reshape(len(measured.rows), -1)
+    return _sound(measured.values).reshape(len(measured.rows), -1)
+
+
+def _sound(values: tuple[float, ...]) -> Floats:
+    """The values as an array; what overflowed is undefined."""
+    found = np.asarray(values, np.float64)
+    return np.where(np.abs(found) < MOST, found, np.nan)
 
 
 def _diagonal(measured: CkaMeasured) -> Floats:
     if measured.layout == "map":
         return np.diagonal(_matrix(measured))
-    return np.asarray(measured.values, np.float64)
+    return _sound(measured.values)
 
 
 def _profile(measured: CkaMeasured, role: str, run: str) -> Profile:
@@ -170,7 +176,7 @@ def _profile(measured: CkaMeasured, role: str, run: str) -> Profile:
 def _band(measured: CkaMeasured, values: Floats) -> tuple[Floats, Floats, str]:
     """The band around the values and what it is: an interval, else the spread over sequences, else none."""
     if len(measured.low) == len(measured.high) == len(values):
-        low, high = (np.asarray(ends, np.float64) for ends in (measured.low, measured.high))
+        low, high = (_sound(ends) for ends in (measured.low, measured.high))
         known = np.isfinite(low) & np.isfinite(high)
         return np.where(known, low, values), np.where(known, high, values), INTERVAL
     half = _aligned(measured.spread, len(values), 0.0) / 2
@@ -214,7 +220,7 @@ def _kl(measured: CkaMeasured) -> str:
 
 def _noted(measured: CkaMeasured) -> str:
     """How a map was measured, what chance gives, and the functional measure beside it."""
-    floor = np.asarray(measured.null_floor, np.float64)
+    floor = _sound(measured.null_floor)
     known = floor[np.isfinite(floor)]
     parts = (
         _caption(measured),
@@ -226,7 +232,7 @@ def _noted(measured: CkaMeasured) -> str:
 
 def _aligned(values: tuple[float, ...], length: int, absent: float) -> Floats:
     if len(values) == length:
-        return np.asarray(values, np.float64)
+        return _sound(values)
     return np.full(length, absent)
 
 
@@ -239,7 +245,7 @@ def _caption(measured: CkaMeasured) -> str:
 
 def mean_cka(event: CkaMeasured) -> float:
     """The mean over the layers where CKA is defined; NaN where it is nowhere."""
-    values = np.asarray(event.values, np.float64)
+    values = _sound(event.values)
     if event.layout == "map":
         values = np.diagonal(values.reshape(len(event.rows), -1))
     # Undefined where a layer says the same for all items: embeddings at a token that all prompts share.
