@@ -116,6 +116,7 @@ class SweepViewModel(QObject):
         self._problem = ""
         self._number = 0
         self._starting = self._making = False
+        self._wanted = False  # a person asked for what was still being made
         self._of = self._seen()
         self._queued_runs = 0  # as it stands, so many are in the queue already
         self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
@@ -244,7 +245,11 @@ class SweepViewModel(QObject):
         return len(self._made) > MANY
 
     def start(self) -> None:
-        """Queue all runs. A second click before the answer does nothing."""
+        """Queue all runs, those that are just being made as soon as they are; many of these are not.
+
+        A second click before the answer does nothing.
+        """
+        self._wanted = self.busy
         if not self.can_start:
             return
         self._starting = True
@@ -285,7 +290,7 @@ class SweepViewModel(QObject):
         return self._editor.text, str(self._editor.folder)
 
     def _touch(self) -> None:
-        self._starting = False
+        self._starting = self._wanted = False
         self._queued_runs = 0
         self._timer.start()
         self.changed.emit()
@@ -311,6 +316,7 @@ class SweepViewModel(QObject):
             else:
                 self._expand(axes)
                 return
+        self._wanted = False
         self.changed.emit()
 
     def _expand(self, axes: list[Axis]) -> None:
@@ -350,7 +356,10 @@ class SweepViewModel(QObject):
         else:
             self._made = made
         self._times.reckon([] if self.faulty else self._recipes())
+        wanted, self._wanted = self._wanted, False
         self.changed.emit()
+        if wanted and not self.is_large:  # many are asked about, by another press
+            self.start()
 
     def _cards(self) -> list[str]:
         base, *others = self._editor.keys()

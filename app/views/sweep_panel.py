@@ -109,7 +109,6 @@ class SweepPanel(QWidget):
         self._model = model
         self._theme = theme
         self._dialogs = dialogs
-        self._pressed = False  # the runs are queued as soon as they are made
         self.add = Button(theme, "Add a field", "", "plus")
         self.add.clicked.connect(self._choose_field)
         self.combine = Segments(theme, "How values are combined", COMBINE)
@@ -157,10 +156,6 @@ class SweepPanel(QWidget):
     def refresh(self) -> None:
         """Show the sweep as it is now."""
         model = self._model
-        if self._pressed and not model.busy:
-            self._pressed = False
-            if not model.is_large:  # many are asked about, by another press
-                model.start()
         axes = model.axes()
         for path in [path for path in self._axes if path not in {it.path for it in axes}]:
             gone = self._axes.pop(path)
@@ -231,12 +226,9 @@ class SweepPanel(QWidget):
     def _start(self) -> None:
         self.starting.emit()
         self.finish_typing()
-        if self._model.busy:  # runs are being made of what was typed last: those are meant
-            self._pressed = True
-            self.start.setEnabled(False)
-            return
         count = len(self._model.variants())
-        if self._model.is_large and not self._dialogs.confirm(
+        many = self._model.is_large and not self._model.busy
+        if many and not self._dialogs.confirm(
             self,
             "Queue many runs",
             f"This sweep queues {count:,} runs. They wait for their device one after another; each can be "

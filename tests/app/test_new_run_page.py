@@ -641,6 +641,19 @@ def test_that_a_value_typed_a_moment_ago_is_queued_by_one_click_and_only_once(
     assert len(bench.rows()) == 4
 
 
+def test_that_a_sweep_is_queued_though_the_page_is_left_at_once(bench: Bench) -> None:
+    panel, model = bench.page.sides.sweep, bench.application.sweep
+    bench.page.sides.choose("sweep")
+    model.add("seed")
+    bench.until(lambda: model.can_start)
+    bench.qtbot.keyClicks(panel.axis("seed").lines["text"], ", 8")
+    bench.qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    assert model.busy
+    bench.page.hide()  # a hidden page shows nothing new, and is asked nothing
+    bench.until(lambda: len(bench.rows()) > 0)
+    bench.page.show()
+
+
 def test_that_what_is_typed_in_the_form_counts_for_the_sweep(bench: Bench) -> None:
     panel, model = bench.page.sides.sweep, bench.application.sweep
     bench.press(2, Qt.Key.Key_Space)
