@@ -240,8 +240,12 @@ def other_pages(walk: Walk) -> Iterator[Step]:
     for factor in (0.5, 0.3, 8.0):
         yield Step(f"models: zoom {factor:g}", lambda it=factor: panel.graph.zoom(it))
     yield Step("models: fit", panel.graph.fit)
-    yield Step("models: select one", lambda: panel.show_checkpoint(application.models.nodes()[40].key))
-    yield Step("models: select another", lambda: panel.show_checkpoint(application.models.nodes()[141].key))
+    yield Step(
+        "models: select one", lambda: panel.show_checkpoint(application.models.nodes()[40].key)
+    )
+    yield Step(
+        "models: select another", lambda: panel.show_checkpoint(application.models.nodes()[141].key)
+    )
     yield Step("models: search", lambda: panel.search.setText("sdft"))
     yield Step("models: search off", lambda: panel.search.setText(""))
     yield Step("models: table", panel._other_view)
