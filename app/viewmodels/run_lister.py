@@ -106,10 +106,7 @@ class RunLister:
 def _lengths(newest: Iterable[RunEntry]) -> dict[str, float]:
     lengths: dict[str, float] = {}
     for entry in newest:
-        alike, seconds = (
-            entry.alike,
-            entry.seconds,
-        )  # of those that wait, too: the window asks for it
+        alike, seconds = entry.alike, entry.seconds  # both are kept, and the window asks for them
         if entry.row.status == "done" and seconds is not None:
             lengths.setdefault(alike, seconds)
     return lengths

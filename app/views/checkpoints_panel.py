@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from app.settings import Settings
@@ -190,15 +190,9 @@ class CheckpointsPanel(Page):
         """Write the table's columns to the settings."""
         self.table.remember()
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def watch(self, on: bool) -> None:
         """Read while somebody looks."""
-        super().showEvent(event)
-        self._model.watch(True)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Rest while nobody does."""
-        super().hideEvent(event)
-        self._model.watch(False)
+        self._model.watch(on)
 
     # parts
 

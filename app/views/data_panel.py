@@ -12,10 +12,8 @@ from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
-    QHideEvent,
     QKeySequence,
     QShortcut,
-    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -257,15 +255,9 @@ class DataPanel(Page):
 
     # showing
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Somebody looks: datasets are gathered and read."""
-        super().showEvent(event)
-        self._model.watch(True)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Nobody looks."""
-        super().hideEvent(event)
-        self._model.watch(False)
+    def watch(self, on: bool) -> None:
+        """Datasets are gathered and read while somebody looks."""
+        self._model.watch(on)
 
     def _show_list(self) -> None:
         model = self._model

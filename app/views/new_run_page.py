@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.settings import Settings
@@ -188,15 +188,9 @@ class NewRunPage(Page):
         self.head.check.setEnabled(self._check.can_start)
         self.sides.check.refresh()
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Somebody looks: the estimate is reckoned."""
-        super().showEvent(event)
-        self._estimates.watch(True)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Nobody looks."""
-        super().hideEvent(event)
-        self._estimates.watch(False)
+    def watch(self, on: bool) -> None:
+        """The estimate is reckoned while somebody looks."""
+        self._estimates.watch(on)
 
     # doing
 

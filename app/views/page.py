@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.widgets.actions import PageAction
@@ -65,11 +65,20 @@ class Page(QWidget):
         for part in parts:
             part()
 
+    def watch(self, on: bool) -> None:
+        """Somebody looks at the page, or nobody does any more: what is read for it alone may rest."""
+
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up on what changed while the page was hidden."""
         super().showEvent(event)
+        self.watch(True)
         if self._parts:
             self._timer.start(0)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nobody looks."""
+        super().hideEvent(event)
+        self.watch(False)
 
     def _refresh_one(self) -> None:
         if self._parts:
